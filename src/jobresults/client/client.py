@@ -1,0 +1,215 @@
+"""The service as its callers see it: submit jobs, find them, read scores and tasks."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from jobresults.client.exceptions import ClientError
+from jobresults.client.job_handle import Job, JobHandle
+from jobresults.client.transport import Answer, Transport, encode
+
+_DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+class Client:
+    """A caller of one service; safe to share between threads.
+
+    `base_url` comes from the argument, else JOBRESULTS_URL, else http://127.0.0.1:8000; `token`
+    from the argument, else JOBRESULTS_TOKEN, else the file JOBRESULTS_TOKEN_FILE names. Failures
+    that may pass (no connection, 429, 502, 503, 504) are retried, never before Retry-After, for at
+    most `timeout_seconds` a call. A `session` given is used by all threads, and not closed here.
+
+    Raises:
+        ClientError: base URL or token cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token: str | None = None,
+        timeout_seconds: float = 30,
+        session: requests.Session | None = None,
+    ) -> None:
+        url = _checked_url(base_url or os.environ.get("JOBRESULTS_URL") or _DEFAULT_URL)
+        self._transport = Transport(
+            url, _checked_token(token or _token()), timeout_seconds, session
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of this thread."""
+        self._transport.close()
+
+    def submit(
+        self,
+        task: str,
+        params: Any,
+        *,
+        customer: str | None = None,
+        queue: str | None = None,
+        delay_seconds: float | None = None,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        timeout_seconds: float | None = None,
+        tags: Sequence[str] | None = None,
+        idempotency_key: str | None = None,
+        wait_seconds: float = 0,
+    ) -> JobHandle:
+        """Hand in a job. Once this returns it is accepted for good; it is so once, however often it
+        was sent.
+
+        None means the task's own default; a `run_at` without time zone is local time. With
+        `wait_seconds` the service answers as soon as the job ends, or then.
+
+        Raises:
+            InvalidRequest: unknown task or wrong params, every problem listed.
+            AuthenticationFailed, RateLimited, ServiceUnavailable
+        """
+        members = {
+            "task": task,
+            "params": params,
+            "customer": customer,
+            "queue": queue,
+            "delay_seconds": delay_seconds,
+            "run_at": None if run_at is None else run_at.astimezone(UTC).isoformat(),
+            "max_attempts": max_attempts,
+            "timeout_seconds": timeout_seconds,
+            "tags": None if tags is None else list(tags),
+        }
+        given = {
+            name: value for name, value in members.items() if value is not None or name == "params"
+        }
+        return self._submit("/v1/jobs", given, idempotency_key, wait_seconds)
+
+    def add(
+        self,
+        customer: str,
+        payload: Any,
+        *,
+        idempotency_key: str | None = None,
+        wait_seconds: float = 0,
+    ) -> JobHandle:
+        """Hand in a customer's data to the task the service is configured to run on it.
+
+        Raises:
+            InvalidRequest: the payload is empty or wrong, every problem listed.
+            AuthenticationFailed, RateLimited, ServiceUnavailable
+        """
+        return self._submit(
+            f"/add/{quote(customer, safe='')}", payload, idempotency_key, wait_seconds
+        )
+
+    def get_job(self, job_id: str) -> Job:
+        """The job's document, whatever its state.
+
+        Raises:
+            JobNotFound
+        """
+        return self.job(job_id).refresh()
+
+    def job(self, job_id: str) -> JobHandle:
+        """The handle of a job handed in earlier, not looked up yet."""
+        return JobHandle(self._transport, job_id)
+
+    def jobs(self, **filters: Any) -> Iterator[Job]:
+        """All jobs that match, newest first, fetched page by page as they are taken.
+
+        Filters as in `GET /v1/jobs`: state, task, customer, tag, q, created_after, created_before,
+        id (up to 100); lists give alternatives where the service allows them, times are aware
+        datetimes or RFC 3339; `limit` is the size of a page.
+
+        Raises:
+            InvalidRequest
+        """
+        query = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in filters.items()
+        }
+        while True:
+            page = self._transport.get("/v1/jobs", query).body
+            yield from page["jobs"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
+
+    def score(self, cust_id: str, *, timeout_seconds: float | None = None) -> Any:
+        """The customer's latest finished score; while the first one is under way, waits for it.
+
+        Raises:
+            JobNotFound: never scored.
+            JobFailed, JobTimeout: the first one, see `JobHandle.result`.
+        """
+        answer = self._transport.get("/score", {"cust_id": cust_id})
+        if answer.status == 202:
+            self._handle(answer).result(timeout_seconds)
+            answer = self._transport.get("/score", {"cust_id": cust_id})
+        return answer.body
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """The tasks the service runs, with the JSON Schemas of their params and results."""
+        tasks: list[dict[str, Any]] = self._transport.get("/v1/tasks").body["tasks"]
+        return tasks
+
+    def status(self) -> dict[str, Any]:
+        """How the service says it is; needs no token."""
+        status: dict[str, Any] = self._transport.get("/status").body
+        return status
+
+    def _submit(
+        self, path: str, content: Any, idempotency_key: str | None, wait_seconds: float
+    ) -> JobHandle:
+        return self._handle(
+            self._transport.post(
+                path,
+                encode(content),
+                idempotency_key=idempotency_key,
+                wait_seconds=math.ceil(wait_seconds),
+            )
+        )
+
+    def _handle(self, answer: Answer) -> JobHandle:
+        return JobHandle(self._transport, answer.body["job_id"], answer.body)
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ClientError(f"{url!r} is not the URL of a service, like {_DEFAULT_URL}")
+    return url.rstrip("/")
+
+
+def _checked_token(token: str | None) -> str | None:
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        raise ClientError("the token has characters that no HTTP header can carry")
+    return token
+
+
+def _token() -> str | None:
+    if token := os.environ.get("JOBRESULTS_TOKEN"):
+        return token.strip()
+    path = os.environ.get("JOBRESULTS_TOKEN_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeError) as error:
+        raise ClientError(f"JOBRESULTS_TOKEN_FILE: cannot read {path}: {error}") from error

@@ -1,0 +1,252 @@
+"""The ledger's database: engine, transactions, its clock, and its faults as `LedgerUnavailable`.
+
+SQLite and PostgreSQL keep the same promises here: a transaction that committed survives a crash of
+the process (SQLite: WAL with `synchronous=FULL`), a writer waits at most `lock_timeout_seconds`,
+reads never wait for writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    cast,
+    create_engine,
+    event,
+    extract,
+    func,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from jobresults.errors import ConfigurationError, LedgerUnavailable
+from jobresults.settings import DatabaseSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class Database:
+    """One process's pool of connections to the ledger. Open it after a fork, never before."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(jobresults_write=True)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading.
+
+        Raises:
+            LedgerUnavailable: the database is out of reach, or every pooled connection is busy.
+        """
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises:
+            LedgerUnavailable: out of reach, or locked for longer than `lock_timeout_seconds`.
+                Nothing was written, unless the answer to the commit itself was lost.
+        """
+        with _translated(), self._writer.begin() as connection:
+            yield connection
+
+    def now_ms(self) -> ColumnElement[int]:
+        """The database's clock as SQL: milliseconds since 1970-01-01 UTC. Leases use no other
+        clock.
+        """
+        if self.dialect == "sqlite":
+            return cast(func.round((func.julianday("now") - 2440587.5) * 86_400_000.0), BigInteger)
+        return cast(extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self._engine.dispose()
+
+
+def open_database(settings: DatabaseSettings) -> Database:
+    """A pool for this process. Connects lazily.
+
+    Raises:
+        ConfigurationError: `database.url` is missing, malformed or of another kind of database.
+    """
+    url = _checked_url(settings)
+    if url.get_backend_name() == "sqlite":
+        return Database(_sqlite_engine(url, settings))
+    milliseconds = (
+        f"{settings.statement_timeout_seconds * 1000:.0f}",
+        f"{settings.lock_timeout_seconds * 1000:.0f}",
+    )
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": settings.connect_timeout_seconds,
+            "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds),
+            "application_name": "jobresults",
+        },
+    )
+    return Database(engine)
+
+
+def migrate(settings: DatabaseSettings) -> None:
+    """Bring the schema to the newest revision; safe to repeat.
+
+    Raises:
+        LedgerUnavailable: the database is out of reach.
+        ConfigurationError: see `open_database`.
+    """
+    url = _checked_url(settings)
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings)
+    try:
+        with database.write() as connection:
+            if database.dialect == "postgresql":
+                # Two migrating pods: the second waits, then finds nothing to do.
+                connection.execute(func.pg_advisory_xact_lock(7_203_401).select())
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        database.close()
+
+
+def schema_is_current(connection: Connection) -> bool:
+    """Whether the database has the revision this code was written for."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    wanted = set(ScriptDirectory.from_config(config).get_heads())
+    return set(MigrationContext.configure(connection).get_current_heads()) == wanted
+
+
+def _checked_url(settings: DatabaseSettings) -> Any:
+    if settings.url is None:
+        raise ConfigurationError(
+            "database.url is not set; set JOBRESULTS_DATABASE__URL (postgresql://… or sqlite:///path), "
+            "or use `jobresults up`"
+        )
+    try:
+        url = make_url(settings.url.get_secret_value())
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "database.url is not a URL like postgresql://user:password@host/name"
+        ) from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigurationError(
+            f"database.url: {url.get_backend_name()} is not supported; use postgresql or sqlite"
+        )
+    if url.get_backend_name() == "sqlite" and not url.database:
+        raise ConfigurationError(
+            "database.url: an in-memory SQLite cannot be shared; name a file: sqlite:///path"
+        )
+    return url
+
+
+def _sqlite_engine(url: Any, settings: DatabaseSettings) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout_seconds,
+        connect_args={"timeout": 0, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+        ):
+            _patiently(connection, f"PRAGMA {pragma}", settings.lock_timeout_seconds)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        # IMMEDIATE takes the write lock at once: a later upgrade of a read lock cannot wait, only
+        # fail.
+        writing = connection.get_execution_options().get("jobresults_write")
+        try:
+            _patiently(
+                raw, "BEGIN IMMEDIATE" if writing else "BEGIN", settings.lock_timeout_seconds
+            )
+        except sqlite3.Error as error:
+            raise OperationalError("BEGIN", None, error) from error
+
+    return engine
+
+
+def _patiently(connection: sqlite3.Connection, statement: str, timeout_seconds: float) -> None:
+    """Wait for SQLite's lock in Python: its own busy handler sleeps in C, where it would stop all
+    greenlets.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    pause_seconds = 0.001
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() >= deadline:
+                raise
+        time.sleep(pause_seconds)
+        pause_seconds = min(pause_seconds * 2, 0.02)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise LedgerUnavailable(_reason(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise LedgerUnavailable(_reason(error)) from error
+        raise
+
+
+def _reason(error: Exception) -> str:
+    """One line for logs; SQLAlchemy's own text carries the statement and its parameters."""
+    original = getattr(error, "orig", None) or error
+    return f"database: {type(original).__name__}: {str(original).strip().splitlines()[0] if str(original) else ''}"

@@ -1,0 +1,154 @@
+"""Every failure this service raises on purpose, as one tree; web turns each into an RFC 9457
+problem.
+
+JobResultsError
+├── ConfigurationError        the start is refused: names the key, the problem, the remedy
+│   └── CatalogError          a task module or a task definition is wrong
+├── RequestError              the caller can mend it (4xx)
+│   ├── InvalidRequest        400: malformed or invalid input, every problem listed
+│   │   └── UnknownTask       400: no such task; names the nearest
+│   ├── Unauthenticated       401
+│   ├── Forbidden             403
+│   ├── NotFound              404: unknown, or another client's: the two are never told apart
+│   ├── Conflict              409
+│   ├── Gone                  410: kept time over
+│   ├── PayloadTooLarge       413
+│   ├── UnsupportedMediaType  415
+│   └── IdempotencyMismatch   422: the key was used with another body
+└── Unavailable               503: a dependency is out of reach; retrying helps
+    ├── LedgerUnavailable     the database
+    └── RedisUnavailable      Redis
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class JobResultsError(Exception):
+    """Root of the tree. `detail` is one sentence for a human."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ConfigurationError(JobResultsError):
+    """The process must not start; `detail` names the key, what is wrong with it and what to do."""
+
+
+class CatalogError(ConfigurationError):
+    """A task module cannot be imported or a task is defined wrongly."""
+
+
+class RequestError(JobResultsError):
+    """The caller's request cannot be served as it stands.
+
+    `extra` becomes members of the problem document; its values must be JSON.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad_request"
+    title: ClassVar[str] = "Bad request"
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.extra = extra
+
+
+class InvalidRequest(RequestError):
+    """The input is malformed or invalid; `problems` lists every one with its path."""
+
+    code = "invalid_request"
+    title = "Invalid request"
+
+    def __init__(
+        self, detail: str, problems: list[dict[str, Any]] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail, **({"errors": problems} if problems else {}), **extra)
+
+
+class UnknownTask(InvalidRequest):
+    """No registered task bears that name."""
+
+    code = "unknown_task"
+    title = "Unknown task"
+
+
+class Unauthenticated(RequestError):
+    """No credentials, or bad ones."""
+
+    status, code, title = 401, "unauthenticated", "Authentication required"
+
+
+class Forbidden(RequestError):
+    """Known caller, missing scope."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(RequestError):
+    """Unknown or foreign; one answer for both."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(RequestError):
+    """The thing's state forbids it."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class IdempotencyInFlight(Conflict):
+    """The first request with this Idempotency-Key has not been answered yet."""
+
+    code, title = "idempotency_in_flight", "Request in flight"
+
+
+class Gone(RequestError):
+    """The job ended and its kept time is over."""
+
+    status, code, title = 410, "result_expired", "Result expired"
+
+
+class PayloadTooLarge(RequestError):
+    """The body is over the limit."""
+
+    status, code, title = 413, "payload_too_large", "Payload too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """Not JSON, or an encoded body."""
+
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class IdempotencyMismatch(RequestError):
+    """The Idempotency-Key was used with another body."""
+
+    status, code, title = 422, "idempotency_key_reused", "Idempotency-Key reused"
+
+
+class Unavailable(JobResultsError):
+    """A dependency is out of reach; the same request may succeed later."""
+
+    code: ClassVar[str] = "unavailable"
+    title: ClassVar[str] = "Temporarily unavailable"
+
+
+class LedgerUnavailable(Unavailable):
+    """The database did not answer, is locked, or its pool is full."""
+
+    code = "ledger_unavailable"
+
+
+class RedisUnavailable(Unavailable):
+    """Redis did not answer."""
+
+    code = "redis_unavailable"
+
+
+class PermanentError(Exception):
+    """Raised by a task: trying again cannot help. The job fails at once, whatever attempts are
+    left.
+    """

@@ -1,0 +1,3 @@
+"""Jobs from submission to outcome: the catalog of tasks, the ledger's transitions, dispatch,
+reading.
+"""

@@ -1,0 +1,145 @@
+"""The ledger's tables. Times are milliseconds since 1970-01-01 UTC by the database's clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from jobresults.database import metadata
+
+Identifier = Uuid(as_uuid=False)
+# SQLite counts rows by itself only in a column of type INTEGER.
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Identifier, primary_key=True, comment="UUIDv7: sorts by creation"),
+    Column("task", String(100), nullable=False),
+    Column("queue", String(100), nullable=False),
+    Column("client", String(100), nullable=False, comment="who calls: owns the job"),
+    Column("customer", String(200), comment="whose data"),
+    Column("params", LargeBinary, nullable=False, comment="JSON"),
+    Column("tags", Text, nullable=False, server_default="[]", comment="JSON list"),
+    Column("state", String(9), nullable=False),
+    Column("waiting_on", String(20)),
+    Column("epoch", Integer, nullable=False, comment="fence: each dispatch has its own"),
+    Column("attempt", Integer, nullable=False, comment="starts so far"),
+    Column("max_attempts", Integer, nullable=False),
+    Column("timeout_seconds", Float, nullable=False),
+    Column("result_ttl_seconds", Integer, nullable=False),
+    Column("due_at_ms", BigInteger, nullable=False),
+    Column("dispatched_at_ms", BigInteger, comment="null: not handed to Redis in this epoch"),
+    Column("lease_until_ms", BigInteger),
+    Column("worker", String(200)),
+    Column("cancel_requested_at_ms", BigInteger),
+    Column("progress_done", BigInteger),
+    Column("progress_total", BigInteger),
+    Column("progress_message", Text),
+    Column("result", LargeBinary, comment="JSON as callers read it"),
+    Column("result_sha256", String(64)),
+    Column("error", Text, comment="JSON: type, title, detail, code, retryable"),
+    Column("traceback", Text, comment="for operators only"),
+    Column("request_id", String(200)),
+    Column("traceparent", String(55)),
+    Column("rerun_of", Identifier),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("started_at_ms", BigInteger, comment="of the newest attempt"),
+    Column("ended_at_ms", BigInteger),
+    Column("expires_at_ms", BigInteger, comment="when the result is forgotten"),
+    Column("expired_at_ms", BigInteger, comment="when it was"),
+    CheckConstraint("state IN ('queued','running','succeeded','failed','canceled')", name="state"),
+    CheckConstraint(
+        "(state IN ('succeeded','failed','canceled')) = (ended_at_ms IS NOT NULL)", name="ended"
+    ),
+    CheckConstraint("(state = 'running') = (lease_until_ms IS NOT NULL)", name="lease"),
+)
+
+_queued = text("state = 'queued'")
+_running = text("state = 'running'")
+# Keyset pages, newest first; the score of a customer; each sweep of maintenance reads only what it
+# works on.
+Index("ix_job_client_id", job.c.client, job.c.id)
+Index("ix_job_customer_id", job.c.customer, job.c.id)
+Index("ix_job_state_id", job.c.state, job.c.id)
+Index("ix_job_task_ended", job.c.task, job.c.ended_at_ms)
+Index(
+    "ix_job_undispatched",
+    job.c.due_at_ms,
+    postgresql_where=text("state = 'queued' AND dispatched_at_ms IS NULL"),
+    sqlite_where=text("state = 'queued' AND dispatched_at_ms IS NULL"),
+)
+Index(
+    "ix_job_dispatched",
+    job.c.queue,
+    job.c.dispatched_at_ms,
+    postgresql_where=_queued,
+    sqlite_where=_queued,
+)
+Index("ix_job_lease", job.c.lease_until_ms, postgresql_where=_running, sqlite_where=_running)
+Index(
+    "ix_job_expires",
+    job.c.expires_at_ms,
+    postgresql_where=text("expired_at_ms IS NULL"),
+    sqlite_where=text("expired_at_ms IS NULL"),
+)
+Index("ix_job_expired", job.c.expired_at_ms)
+
+job_tag = Table(
+    "job_tag",
+    metadata,
+    Column("tag", String(100), primary_key=True),
+    Column(
+        "job_id", Identifier, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True, index=True
+    ),
+)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("job_id", Identifier, ForeignKey("job.id", ondelete="CASCADE"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("detail", Text, nullable=False, server_default="{}", comment="JSON"),
+    Index("ix_job_event_job_id_id", "job_id", "id"),
+)
+
+job_log = Table(
+    "job_log",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("job_id", Identifier, ForeignKey("job.id", ondelete="CASCADE"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("level", String(10), nullable=False),
+    Column("logger", String(200), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_job_log_job_id_id", "job_id", "id"),
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("client", String(100), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("body_sha256", String(64), nullable=False),
+    Column(
+        "job_id", Identifier, ForeignKey("job.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("expires_at_ms", BigInteger, nullable=False, index=True),
+)

@@ -1,0 +1,224 @@
+"""Reading jobs: one, a page of them, their timeline and log lines. Foreign jobs are absent jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, null, or_, select
+
+from jobresults.database import Database
+from jobresults.errors import NotFound
+from jobresults.jobs.model import job, job_event, job_log, job_tag
+from jobresults.jobs.states import TERMINAL, State
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A row of the ledger, and the ledger's time when it was read. Times in milliseconds since 1970
+    UTC.
+    """
+
+    id: str
+    task: str
+    queue: str
+    client: str
+    customer: str | None
+    tags: str
+    state: str
+    waiting_on: str | None
+    epoch: int
+    attempt: int
+    max_attempts: int
+    timeout_seconds: float
+    due_at_ms: int
+    dispatched_at_ms: int | None
+    worker: str | None
+    cancel_requested_at_ms: int | None
+    progress_done: int | None
+    progress_total: int | None
+    progress_message: str | None
+    result: bytes | None
+    result_sha256: str | None
+    error: str | None
+    traceback: str | None
+    request_id: str | None
+    rerun_of: str | None
+    created_at_ms: int
+    started_at_ms: int | None
+    ended_at_ms: int | None
+    expires_at_ms: int | None
+    expired_at_ms: int | None
+    now_ms: int
+
+    @property
+    def done(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def expired(self) -> bool:
+        """Its kept time is over, whether or not maintenance has swept it yet."""
+        return self.expires_at_ms is not None and self.expires_at_ms <= self.now_ms
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs a page shows. `owner` None: those of every client."""
+
+    owner: str | None
+    ids: Sequence[str] = ()
+    state: Sequence[str] = ()
+    task: str | None = None
+    customer: str | None = None
+    tag: str | None = None
+    text: str | None = None
+    created_after_ms: int | None = None
+    created_before_ms: int | None = None
+
+
+def get(database: Database, job_id: str, owner: str | None) -> JobRecord:
+    """One job, result included.
+
+    Raises:
+        NotFound: unknown, or not the owner's.
+        LedgerUnavailable
+    """
+    with database.read() as connection:
+        row = connection.execute(_jobs(database, owner).where(job.c.id == job_id)).first()
+    if row is None:
+        raise NotFound("no such job")
+    return JobRecord(**row._mapping)
+
+
+def page(
+    database: Database, wanted: Filter, *, before_id: str | None, limit: int
+) -> tuple[list[JobRecord], str | None]:
+    """Newest first, without results; and the id to continue before, None on the last page.
+
+    Raises:
+        LedgerUnavailable
+    """
+    query = _jobs(database, wanted.owner, with_result=False).where(*_conditions(wanted))
+    if before_id is not None:
+        query = query.where(job.c.id < before_id)
+    with database.read() as connection:
+        rows = connection.execute(query.order_by(job.c.id.desc()).limit(limit + 1)).all()
+    records = [JobRecord(**row._mapping) for row in rows[:limit]]
+    return records, records[-1].id if len(rows) > limit else None
+
+
+def latest_of_customer(
+    database: Database, *, task: str, customer: str, owner: str | None, states: Sequence[State]
+) -> JobRecord | None:
+    """The customer's newest job of a task in one of these states, result included.
+
+    Raises:
+        LedgerUnavailable
+    """
+    query = (
+        _jobs(database, owner)
+        .where(job.c.customer == customer, job.c.task == task, job.c.state.in_(states))
+        .where(or_(job.c.expires_at_ms.is_(None), job.c.expires_at_ms > database.now_ms()))
+        .order_by(job.c.id.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else JobRecord(**row._mapping)
+
+
+def timeline(database: Database, job_id: str) -> list[dict[str, Any]]:
+    """The events of a job, oldest first: `at_ms`, `event`, `attempt`, `detail`.
+
+    Raises:
+        LedgerUnavailable
+    """
+    with database.read() as connection:
+        rows = connection.execute(
+            select(job_event.c.at_ms, job_event.c.event, job_event.c.attempt, job_event.c.detail)
+            .where(job_event.c.job_id == job_id)
+            .order_by(job_event.c.id)
+        ).all()
+    return [{**row._mapping, "detail": json.loads(row.detail)} for row in rows]
+
+
+def logs(database: Database, job_id: str, *, after: int, limit: int) -> list[dict[str, Any]]:
+    """Log lines of a job with a number above `after`, oldest first: `seq`, `at_ms`, `attempt`,
+    `level`, …
+
+    Raises:
+        LedgerUnavailable
+    """
+    with database.read() as connection:
+        rows = connection.execute(
+            select(
+                job_log.c.id.label("seq"),
+                job_log.c.at_ms,
+                job_log.c.attempt,
+                job_log.c.level,
+                job_log.c.logger,
+                job_log.c.message,
+            )
+            .where(job_log.c.job_id == job_id, job_log.c.id > after)
+            .order_by(job_log.c.id)
+            .limit(limit)
+        ).all()
+    return [dict(row._mapping) for row in rows]
+
+
+def params(database: Database, job_id: str) -> bytes:
+    """The parameters a job was submitted with, as JSON.
+
+    Raises:
+        LedgerUnavailable
+    """
+    with database.read() as connection:
+        return bytes(
+            connection.execute(select(job.c.params).where(job.c.id == job_id)).scalar_one()
+        )
+
+
+def _jobs(database: Database, owner: str | None, *, with_result: bool = True) -> Select[Any]:
+    names = [name for name in JobRecord.__dataclass_fields__ if name not in ("now_ms", "result")]
+    result = job.c.result if with_result else null().label("result")
+    query = select(*(job.c[name] for name in names), result, database.now_ms().label("now_ms"))
+    return query if owner is None else query.where(job.c.client == owner)
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.ids:
+        conditions.append(job.c.id.in_(wanted.ids))
+    if wanted.state:
+        conditions.append(job.c.state.in_(wanted.state))
+    if wanted.task is not None:
+        conditions.append(job.c.task == wanted.task)
+    if wanted.customer is not None:
+        conditions.append(job.c.customer == wanted.customer)
+    if wanted.tag is not None:
+        conditions.append(job.c.id.in_(select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)))
+    if wanted.created_after_ms is not None:
+        conditions.append(job.c.created_at_ms > wanted.created_after_ms)
+    if wanted.created_before_ms is not None:
+        conditions.append(job.c.created_at_ms < wanted.created_before_ms)
+    if wanted.text:
+        conditions.append(_mentions(wanted.text))
+    return conditions
+
+
+def _mentions(text: str) -> ColumnElement[bool]:
+    """Jobs whose task, customer or error contains the text, ignoring case; or the job with that
+    very id.
+    """
+    found = [
+        column.icontains(text, autoescape=True)
+        for column in (job.c.task, job.c.customer, job.c.error)
+    ]
+    if UUID.fullmatch(text.lower()):
+        found.append(job.c.id == text.lower())
+    return or_(*found)

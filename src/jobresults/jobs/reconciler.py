@@ -1,0 +1,212 @@
+"""Making good what was lost: leases that ran out, jobs that came due, dispatches that Redis forgot.
+
+Any number of processes may run these at once: each job is taken by an UPDATE that only one of them
+    wins.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from jobresults.database import Database
+from jobresults.jobs import events
+from jobresults.jobs.dispatch import (
+    Dispatch,
+    dispatch,
+    drop_waiting,
+    forget,
+    oldest_waiting,
+    parse_rq_id,
+)
+from jobresults.jobs.model import job
+from jobresults.jobs.outcome import CANCELED, JobError, ended_values, queued_values
+from jobresults.jobs.states import Event, State, WaitingOn
+from jobresults.redis_store import Client, ping
+
+logger = logging.getLogger(__name__)
+
+_MAX_SUPERSEDED_HEADS = 1_000
+
+WORKER_LOST = JobError(
+    "worker_lost",
+    "Worker lost",
+    "The worker running the job disappeared, and no attempts are left.",
+)
+
+
+def take_over_expired_leases(database: Database, batch_size: int) -> list[Dispatch]:
+    """Requeue running jobs whose worker stopped beating, or end them: canceled if asked to, failed
+    after the last attempt. Returns the dispatches that are void now.
+
+    Raises:
+        LedgerUnavailable
+    """
+    over = (job.c.state == State.RUNNING) & (job.c.lease_until_ms < database.now_ms())
+    canceling = job.c.cancel_requested_at_ms.is_not(None)
+    exhausted = job.c.attempt >= job.c.max_attempts
+    with database.write() as connection:
+        batch = over & job.c.id.in_(_locked(over, batch_size))
+        canceled = _end(database, connection, batch & canceling, State.CANCELED, CANCELED)
+        failed = _end(database, connection, batch & exhausted, State.FAILED, WORKER_LOST)
+        requeued = connection.execute(
+            update(job)
+            .where(batch)
+            .values(**queued_values(), waiting_on=WaitingOn.WORKER, due_at_ms=database.now_ms())
+            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
+        ).all()
+        events.append(
+            database,
+            connection,
+            [
+                *(events.Entry(row.id, Event.CANCELED, row.attempt, {}) for row in canceled),
+                *(
+                    events.Entry(row.id, Event.FAILED, row.attempt, {"error": asdict(WORKER_LOST)})
+                    for row in failed
+                ),
+                *(
+                    events.Entry(row.id, Event.REQUEUED, row.attempt, {"reason": "worker_lost"})
+                    for row in requeued
+                ),
+            ],
+        )
+    for row in failed:
+        logger.error(
+            "job %s failed: its worker was lost in its last attempt",
+            row.id,
+            extra={"job_id": row.id},
+        )
+    for row in requeued:
+        logger.warning(
+            "job %s is queued again: its worker was lost", row.id, extra={"job_id": row.id}
+        )
+    return [
+        *(Dispatch(row.id, row.epoch, row.queue, row.task) for row in (*canceled, *failed)),
+        *(Dispatch(row.id, row.epoch - 1, row.queue, row.task) for row in requeued),
+    ]
+
+
+def dispatch_due(database: Database, redis: Client, batch_size: int) -> int:
+    """Hand over queued jobs that are due and not handed over yet: retries, scheduled and requeued
+    ones.
+
+    Raises:
+        LedgerUnavailable, RedisUnavailable: those taken already count as lost dispatches, and are
+            found as such.
+    """
+    ping(redis)
+    due = (
+        (job.c.state == State.QUEUED)
+        & job.c.dispatched_at_ms.is_(None)
+        & (job.c.due_at_ms <= database.now_ms())
+    )
+    return _dispatch_where(database, redis, due, batch_size, bump_epoch=False)
+
+
+def redispatch_lost(
+    database: Database, redis: Client, queue: str, *, lost_after_seconds: float, batch_size: int
+) -> int:
+    """Hand over again what Redis lost: flushed, evicted, or popped by a worker that died before its
+    claim.
+
+    RQ's lists are first in, first out. So whatever was handed over well before the job at the head
+    of the list, or well before now if the list is empty, cannot be in it any more. The head alone
+    tells: no walk over a list.
+
+    Raises:
+        LedgerUnavailable, RedisUnavailable
+    """
+    horizon_ms = _head_dispatched_at_ms(database, redis, queue)
+    if horizon_ms is None:
+        return 0
+    lost = (
+        (job.c.state == State.QUEUED)
+        & (job.c.queue == queue)
+        & (job.c.dispatched_at_ms < horizon_ms - round(lost_after_seconds * 1000))
+    )
+    return _dispatch_where(database, redis, lost, batch_size, bump_epoch=True)
+
+
+def _head_dispatched_at_ms(database: Database, redis: Client, queue: str) -> int | None:
+    """When the job at the head of a list was handed over; now, if the list is empty.
+
+    Superseded entries at the head (canceled jobs, older epochs) are dropped on the way, as a worker
+    would. None if there are too many of them for one sweep.
+    """
+    for _ in range(_MAX_SUPERSEDED_HEADS):
+        head = oldest_waiting(redis, queue)
+        with database.read() as connection:
+            if head is None:
+                return int(connection.execute(select(database.now_ms())).scalar_one())
+            job_id, epoch = parse_rq_id(head)
+            at_ms = connection.execute(
+                select(job.c.dispatched_at_ms).where(
+                    job.c.id == job_id, job.c.epoch == epoch, job.c.state == State.QUEUED
+                )
+            ).scalar()
+        if at_ms is not None:
+            return int(at_ms)
+        drop_waiting(redis, queue, head)
+    return None
+
+
+def _dispatch_where(
+    database: Database,
+    redis: Client,
+    wanted: ColumnElement[bool],
+    batch_size: int,
+    *,
+    bump_epoch: bool,
+) -> int:
+    with database.write() as connection:
+        rows = connection.execute(
+            update(job)
+            .where(wanted & job.c.id.in_(_locked(wanted, batch_size)))
+            .values(
+                dispatched_at_ms=database.now_ms(),
+                epoch=job.c.epoch + int(bump_epoch),
+                waiting_on=WaitingOn.WORKER,
+            )
+            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
+        ).all()
+        reason = {"reason": "lost"} if bump_epoch else {}
+        events.append(
+            database,
+            connection,
+            [events.Entry(row.id, Event.DISPATCHED, row.attempt, reason) for row in rows],
+        )
+    if bump_epoch and rows:
+        logger.warning("%d dispatches were lost by Redis; dispatching them again", len(rows))
+        forget(redis, (Dispatch(row.id, row.epoch - 1, row.queue, row.task) for row in rows))
+    dispatch(redis, (Dispatch(row.id, row.epoch, row.queue, row.task) for row in rows))
+    return len(rows)
+
+
+def _locked(wanted: ColumnElement[bool], batch_size: int) -> Any:
+    """A batch that no other maintenance process is working on."""
+    return (
+        select(job.c.id)
+        .where(wanted)
+        .limit(batch_size)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+
+
+def _end(
+    database: Database,
+    connection: Connection,
+    wanted: ColumnElement[bool],
+    state: State,
+    error: JobError,
+) -> Any:
+    return connection.execute(
+        update(job)
+        .where(wanted)
+        .values(**ended_values(database, state), error=json.dumps(asdict(error)))
+        .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
+    ).all()

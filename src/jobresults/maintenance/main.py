@@ -1,0 +1,123 @@
+"""The loop of maintenance and its duties. Any number of these processes may run; there is no
+leader.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobresults.database import Database, open_database
+from jobresults.errors import LedgerUnavailable, RedisUnavailable
+from jobresults.jobs import expiry, reconciler
+from jobresults.jobs.catalog import load_catalog
+from jobresults.jobs.dispatch import Dispatch, drop_abandoned_executions, drop_dead_workers, forget
+from jobresults.redis_store import Client, connect
+from jobresults.settings import Settings
+from jobresults.telemetry.logging_setup import configure_logging
+
+logger = logging.getLogger(__name__)
+
+_FORGETTING_INTERVAL_SECONDS = 30.0
+
+
+@dataclass
+class Duty:
+    """Something to do again and again; one that fails does not keep the others from their turn."""
+
+    name: str
+    interval_seconds: float
+    run: Callable[[], None]
+    next_at: float = 0.0
+
+    def run_if_due(self) -> None:
+        if time.monotonic() < self.next_at:
+            return
+        try:
+            self.run()
+        except (LedgerUnavailable, RedisUnavailable) as error:
+            logger.warning("%s: %s; trying again", self.name, error)
+        except Exception:
+            logger.exception("%s failed; trying again", self.name)
+        self.next_at = time.monotonic() + self.interval_seconds
+
+
+def run(settings: Settings) -> int:
+    """Do all duties until SIGTERM. Returns the exit status.
+
+    Raises:
+        ConfigurationError: before anything was done.
+    """
+    configure_logging(settings, "maintenance")
+    queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
+    duties = duties_of(open_database(settings.database), connect(settings.redis), settings, queues)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    logger.info("maintenance watches queues %s", ", ".join(queues))
+    while not stop.is_set():
+        for duty in duties:
+            duty.run_if_due()
+        stop.wait(max(0.0, min(duty.next_at for duty in duties) - time.monotonic()))
+    logger.info("maintenance has stopped")
+    return 0
+
+
+def duties_of(
+    database: Database, redis: Client, settings: Settings, queues: list[str]
+) -> list[Duty]:
+    """What this process does, in the order it is done."""
+    batch_size = settings.maintenance.batch_size
+    sweep_seconds = settings.maintenance.sweep_seconds
+
+    def take_over_expired_leases() -> None:
+        forget(
+            redis, _until_empty(lambda: reconciler.take_over_expired_leases(database, batch_size))
+        )
+
+    def dispatch_due() -> None:
+        while reconciler.dispatch_due(database, redis, batch_size):
+            pass
+
+    def redispatch_lost() -> None:
+        for queue in queues:
+            while reconciler.redispatch_lost(
+                database,
+                redis,
+                queue,
+                lost_after_seconds=settings.maintenance.dispatch_lost_after_seconds,
+                batch_size=batch_size,
+            ):
+                pass
+
+    def tidy_rq() -> None:
+        for queue in queues:
+            drop_abandoned_executions(redis, queue, time.time())
+            drop_dead_workers(redis, queue)
+
+    def forget_old() -> None:
+        while expiry.forget_results(database, batch_size):
+            pass
+        while expiry.forget_jobs(database, settings.jobs.tombstone_seconds, batch_size):
+            pass
+        while expiry.forget_idempotency_keys(database, batch_size):
+            pass
+
+    return [
+        Duty("taking over expired leases", sweep_seconds, take_over_expired_leases),
+        Duty("dispatching due jobs", sweep_seconds, dispatch_due),
+        Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
+        Duty("tidying RQ's registers", _FORGETTING_INTERVAL_SECONDS, tidy_rq),
+        Duty("forgetting old results", _FORGETTING_INTERVAL_SECONDS, forget_old),
+    ]
+
+
+def _until_empty(batch: Callable[[], list[Dispatch]]) -> list[Dispatch]:
+    void: list[Dispatch] = []
+    while found := batch():
+        void.extend(found)
+    return void

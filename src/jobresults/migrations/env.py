@@ -1,0 +1,22 @@
+"""Alembic's entry: runs the revisions on the connection that `jobresults.database.migrate` hands
+over.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+
+import jobresults.accounts.model
+import jobresults.jobs.model
+from jobresults.database import metadata
+
+__all__ = ["jobresults"]
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transaction_per_migration=False,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,235 @@
+"""The shapes of requests and answers; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+StateName = Literal["queued", "running", "succeeded", "failed", "canceled"]
+CustomerName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+Tag = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SubmitBody(_Request):
+    """A job to be done."""
+
+    task: str = Field(
+        max_length=100, description="Name of a registered task; GET /v1/tasks lists them"
+    )
+    params: dict[str, Any] = Field(default_factory=dict, description="The task's parameters")
+    customer: CustomerName | None = Field(None, description="Whose data this is")
+    queue: str | None = Field(None, max_length=100, description="Default: the task's")
+    delay_seconds: float | None = Field(None, ge=0, description="Run not before so many seconds")
+    run_at: AwareDatetime | None = Field(
+        None, description="Run not before this time (RFC 3339 with offset)"
+    )
+    max_attempts: int | None = Field(None, ge=1, description="Starts at most; default: the task's")
+    timeout_seconds: float | None = Field(
+        None, gt=0, description="Of one attempt; default: the task's"
+    )
+    tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding it again")
+
+    @model_validator(mode="after")
+    def _one_time(self) -> SubmitBody:
+        if self.run_at is not None and self.delay_seconds is not None:
+            raise ValueError("give either run_at or delay_seconds, not both")
+        return self
+
+
+class DeviceSmsBody(BaseModel):
+    """Messages of a customer's device; the other members are the ingest task's parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    cust_id: CustomerName
+
+
+class ListQuery(_Request):
+    """Filters of the list of jobs."""
+
+    id: list[JobId] = Field(
+        default_factory=list, max_length=100, description="Up to 100: read these jobs"
+    )
+    state: list[StateName] = Field(default_factory=list, description="Repeat for several")
+    task: str | None = None
+    customer: str | None = None
+    tag: str | None = None
+    q: str | None = Field(
+        None, max_length=200, description="Text in task, customer or error; or a job's id"
+    )
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+    cursor: JobId | None = Field(None, description="`next_cursor` of the page before")
+    limit: int = Field(50, ge=1, le=100)
+
+
+class LogQuery(_Request):
+    """Where to go on reading log lines."""
+
+    after: int = Field(0, ge=0, description="`next_after` of the page before")
+    limit: int = Field(500, ge=1, le=1000)
+
+
+class Progress(BaseModel):
+    """How far a job is."""
+
+    done: int
+    total: int | None
+    message: str | None
+
+
+class JobErrorBody(BaseModel):
+    """Why a job did not succeed."""
+
+    type: str
+    title: str
+    detail: str
+    code: str
+    retryable: bool = Field(description="Whether a rerun may help")
+    traceback: str | None = Field(None, description="For operators only")
+
+
+class Links(BaseModel):
+    """Where to go from a job."""
+
+    self: str
+    result: str
+    cancel: str
+    rerun: str
+    logs: str
+    events: str
+
+
+class JobBody(BaseModel):
+    """A job. Once `done`, exactly one of `result` and `error` is there (lists leave `result`
+    out).
+    """
+
+    job_id: str
+    task: str
+    customer: str | None
+    queue: str
+    state: StateName
+    done: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime | None
+    attempt: int
+    max_attempts: int
+    progress: Progress | None
+    position: int | None = Field(description="1 runs next; null if unknown")
+    eta_seconds: float | None = Field(
+        description="Until done, from the task's real run times; null if unknown"
+    )
+    waiting_on: Literal["worker", "retry", "schedule"] | None
+    tags: list[str]
+    rerun_of: str | None
+    links: Links
+    result: Any = Field(None, description="Only once succeeded")
+    error: JobErrorBody | None = Field(None, description="Only once failed, canceled or expired")
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[JobBody]
+    next_cursor: str | None
+
+
+class LogLineBody(BaseModel):
+    """A line the task logged."""
+
+    seq: int
+    at: datetime
+    attempt: int
+    level: str
+    logger: str
+    message: str
+
+
+class LogPage(BaseModel):
+    """Log lines, oldest first. `complete`: the job has ended and these were the last."""
+
+    logs: list[LogLineBody]
+    next_after: int
+    complete: bool
+
+
+class EventBody(BaseModel):
+    """Something that happened to a job."""
+
+    at: datetime
+    event: str
+    attempt: int
+    detail: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """All that happened to a job, oldest first."""
+
+    events: list[EventBody]
+
+
+class TaskBody(BaseModel):
+    """A registered task."""
+
+    name: str
+    doc: str
+    queue: str
+    timeout_seconds: float
+    max_attempts: int
+    result_ttl_seconds: int
+    params_schema: dict[str, Any]
+    result_schema: dict[str, Any]
+
+
+class TaskList(BaseModel):
+    """All registered tasks."""
+
+    tasks: list[TaskBody]
+
+
+class StatusBody(BaseModel):
+    """How this process is. Details come from a check in the background."""
+
+    success: Literal["OK"] | None = None
+    ready: bool
+    version: str
+    draining: bool
+    ledger: str
+    redis: str
+    checked_seconds_ago: float | None
+    workers: dict[str, int] = Field(description="By queue")
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str | None
+    error: str
+
+
+class TaskParams(BaseModel):
+    """The parameters of the configured ingest task; GET /v1/tasks gives their schema."""
+
+    model_config = ConfigDict(extra="allow")

@@ -1,0 +1,79 @@
+"""What `/status` tells of Redis and the ledger: checked in the background, so that no probe ever
+waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+
+from jobresults.database import Database, schema_is_current
+from jobresults.errors import LedgerUnavailable, RedisUnavailable
+from jobresults.jobs.dispatch import count_workers
+from jobresults.redis_store import Client
+
+_INTERVAL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check's findings: `ok`, or what is wrong in a few words."""
+
+    ledger: str = "not checked yet"
+    redis: str = "not checked yet"
+    workers: dict[str, int] = field(default_factory=dict)
+    at: float | None = None
+
+
+class Health:
+    """Checks Redis and the ledger every 2 s."""
+
+    def __init__(self, database: Database, redis: Client, queues: Iterable[str]) -> None:
+        self._database = database
+        self._redis = redis
+        self._queues = sorted(queues)
+        self._schema_seen = False
+        self.latest = Checked()
+
+    def start(self) -> None:
+        """Check in the background from now on."""
+        threading.Thread(target=self._check_for_ever, name="health", daemon=True).start()
+
+    @property
+    def can_accept(self) -> bool:
+        """Jobs can be committed. Redis is not needed for that."""
+        return self.latest.ledger == "ok"
+
+    def workers(self, queue: str) -> int:
+        """How many workers served the queue at the latest check."""
+        return self.latest.workers.get(queue, 0)
+
+    def check(self) -> None:
+        """Check now."""
+        workers: dict[str, int] = {}
+        try:
+            workers = {queue: count_workers(self._redis, queue) for queue in self._queues}
+            redis = "ok"
+        except RedisUnavailable:
+            redis = "unreachable"
+        self.latest = Checked(self._check_ledger(), redis, workers, time.monotonic())
+
+    def _check_ledger(self) -> str:
+        try:
+            with self._database.read() as connection:
+                connection.execute(text("SELECT 1"))
+                self._schema_seen = self._schema_seen or schema_is_current(connection)
+        except LedgerUnavailable:
+            return "unreachable"
+        return (
+            "ok" if self._schema_seen else "schema is not this version's: run `jobresults migrate`"
+        )
+
+    def _check_for_ever(self) -> None:
+        while True:
+            self.check()
+            time.sleep(_INTERVAL_SECONDS)

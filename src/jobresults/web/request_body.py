@@ -1,0 +1,85 @@
+"""Reading request bodies strictly: what two JSON readers could understand differently is
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypeVar
+
+import jiter
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from jobresults.errors import InvalidRequest, UnsupportedMediaType
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_JSON_TYPE = re.compile(r"application/(json|[\w.-]+\+json)")
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class EmptyPayload(InvalidRequest):
+    """The body is empty."""
+
+    code = "payload_empty"
+    title = "Payload empty"
+
+
+def read_json() -> Any:
+    """The request's JSON document.
+
+    Raises:
+        EmptyPayload: no body.
+        UnsupportedMediaType: another type, or an encoded (compressed) body.
+        InvalidRequest: not JSON, duplicate keys, NaN or infinity, lone surrogates, NUL, or nested
+            over 200 deep.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("encoded bodies are not accepted; send the JSON as it is")
+    body = request.get_data(cache=False)
+    if not body.strip():
+        raise EmptyPayload("Payload Empty")
+    if not _JSON_TYPE.fullmatch(request.mimetype):
+        raise UnsupportedMediaType("send JSON, with Content-Type: application/json")
+    try:
+        document = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from error
+    text = canonical(document)
+    if _ESCAPED_NUL.search(text):
+        raise InvalidRequest("the body has a NUL character (\\u0000) in a string; remove it")
+    return document
+
+
+def canonical(document: Any) -> str:
+    """JSON text that is the same for documents that mean the same.
+
+    Raises:
+        InvalidRequest: a number beyond all floats (1e999).
+    """
+    try:
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(
+            "the body has a number too large for JSON readers (like 1e999)"
+        ) from error
+
+
+def parse(model: type[Model], document: Any) -> Model:
+    """The document as a model.
+
+    Raises:
+        InvalidRequest: lists every problem with its path.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            {"path": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
+            for item in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        first = problems[0]
+        where = f"{first['path']}: " if first["path"] else ""
+        raise InvalidRequest(f"{where}{first['message']}", problems) from error

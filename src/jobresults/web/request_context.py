@@ -1,0 +1,33 @@
+"""The request's id: taken from `X-Request-ID` or made, bound to every log line, sent back with
+every answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import uuid_utils
+
+from jobresults.telemetry.logging_context import bound
+
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+
+class RequestContext:
+    """WSGI middleware around the whole application, framework errors included."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _ACCEPTABLE.fullmatch(given) else uuid_utils.uuid7().hex
+
+        def start_with_id(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, ("X-Request-ID", request_id)], *rest)
+
+        with bound(request_id=request_id):
+            answer: Iterable[bytes] = self._application(environ, start_with_id)
+        return answer

@@ -1,0 +1,141 @@
+"""Waiting for jobs to end: all waiting requests of a process share one Redis subscription."""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from jobresults.errors import RedisUnavailable
+from jobresults.jobs.reading import JobRecord
+from jobresults.redis_store import BELL_CHANNEL, Client, ring_bell
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+# The bell may be lost with Redis. So each waiting request reads the ledger now and then.
+_SAFETY_NET_SECONDS = 5.0
+_SAFETY_NET_WITHOUT_BELL_SECONDS = 1.0
+_RECONNECT_SECONDS = 1.0
+
+
+class DoneBell:
+    """Wakes waiting requests when their job has ended."""
+
+    def __init__(self, redis: Client, max_waiters: int) -> None:
+        self._redis = redis
+        self._max_waiters = max_waiters
+        self._waiters: dict[str, set[threading.Event]] = defaultdict(set)
+        self._count = 0
+        self._connected = False
+        self.draining = False
+
+    def start(self) -> None:
+        """Listen in the background from now on."""
+        threading.Thread(target=self._listen, name="done-bell", daemon=True).start()
+
+    def drain(self) -> None:
+        """The process is shutting down: let every waiting request answer now."""
+        self.draining = True
+        for events in list(self._waiters.values()):
+            for event in list(events):
+                event.set()
+
+    def ring(self, job_id: str) -> None:
+        """A job has ended in this process: tell everyone. Without Redis, other processes find out
+        by themselves.
+        """
+        try:
+            ring_bell(self._redis, job_id)
+        except RedisUnavailable:
+            self._wake(job_id)
+
+    def wait(
+        self, job_id: str, seconds: float, read: Callable[[], JobRecord], client: Any = None
+    ) -> JobRecord:
+        """Read the job once it has ended, or as it is when the time is over.
+
+        Returns early when the process drains, when `client` (the request's socket) has hung up, or
+        when more than `max_waiters` requests wait already.
+
+        Raises:
+            NotFound, LedgerUnavailable: what `read` raises.
+        """
+        record = read()
+        if record.done or seconds <= 0 or self._count >= self._max_waiters:
+            return record
+        deadline = time.monotonic() + seconds
+        with self._registered(job_id) as rung:
+            record = read()  # it may have ended before we were registered
+            read_at = time.monotonic()
+            while not record.done and not self.draining and not _has_hung_up(client):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                woken = rung.wait(min(left, _LOOK_SECONDS))
+                if woken or time.monotonic() - read_at >= self._safety_net_seconds:
+                    rung.clear()
+                    record, read_at = read(), time.monotonic()
+        return record
+
+    @property
+    def _safety_net_seconds(self) -> float:
+        return _SAFETY_NET_SECONDS if self._connected else _SAFETY_NET_WITHOUT_BELL_SECONDS
+
+    @contextmanager
+    def _registered(self, job_id: str) -> Iterator[threading.Event]:
+        event = threading.Event()
+        self._waiters[job_id].add(event)
+        self._count += 1
+        try:
+            yield event
+        finally:
+            self._count -= 1
+            self._waiters[job_id].discard(event)
+            if not self._waiters[job_id]:
+                del self._waiters[job_id]
+
+    def _listen(self) -> None:
+        while not self.draining:
+            try:
+                with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    pubsub.subscribe(BELL_CHANNEL)
+                    self._connected = True
+                    while not self.draining:
+                        self._ring(pubsub.get_message(timeout=_LOOK_SECONDS))
+            except RedisError as error:
+                if self._connected:
+                    logger.warning(
+                        "done-bell lost (%s); waiting requests read the ledger instead", error
+                    )
+                self._connected = False
+                time.sleep(_RECONNECT_SECONDS)
+
+    def _ring(self, message: dict[str, Any] | None) -> None:
+        if message is not None:
+            self._wake(bytes(message["data"]).decode("ascii", "replace"))
+
+    def _wake(self, job_id: str) -> None:
+        for event in list(self._waiters.get(job_id, ())):
+            event.set()
+
+
+def _has_hung_up(client: Any) -> bool:
+    """Whether the other end of the socket is closed. Data waiting there is the next request, not a
+    farewell.
+    """
+    if client is None:
+        return False
+    try:
+        readable, _, _ = select.select([client], [], [], 0)
+        return bool(readable) and client.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):
+        return True
