@@ -64,8 +64,8 @@ def load_settings(
         ConfigurationError: names each wrong key, where it stands, what is wrong and the nearest
             valid key.
     """
-    environ = os.environ if environ is None else environ
-    named = path or environ.get(PREFIX + "CONFIG")
+    variables = os.environ if environ is None else environ
+    named = path or variables.get(PREFIX + "CONFIG")
     file = Path(named) if named else Path("config.yaml")
     if named and not file.is_file():
         raise ConfigurationError(
@@ -75,9 +75,9 @@ def load_settings(
     class _Sourced(Settings):
         @classmethod
         def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
+            cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return EnvironmentSource(settings_cls, environ), YamlConfigSettingsSource(
+            return EnvironmentSource(settings_cls, variables), YamlConfigSettingsSource(
                 settings_cls, file
             )
 
@@ -86,7 +86,7 @@ def load_settings(
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{file} is not valid YAML: {error}") from error
     except ValidationError as error:
-        from_environment = EnvironmentSource(Settings, environ)()
+        from_environment = EnvironmentSource(Settings, variables)()
         lines = [_explain(problem, file, from_environment) for problem in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
 

@@ -159,8 +159,8 @@ def schema_is_current(connection: Connection) -> bool:
 def _checked_url(settings: DatabaseSettings) -> Any:
     if settings.url is None:
         raise ConfigurationError(
-            "database.url is not set; set JOBRESULTS_DATABASE__URL (postgresql://… or sqlite:///path), "
-            "or use `jobresults up`"
+            "database.url is not set; set JOBRESULTS_DATABASE__URL (postgresql://… or "
+            "sqlite:///path), or use `jobresults up`"
         )
     try:
         url = make_url(settings.url.get_secret_value())
@@ -249,4 +249,5 @@ def _translated() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """One line for logs; SQLAlchemy's own text carries the statement and its parameters."""
     original = getattr(error, "orig", None) or error
-    return f"database: {type(original).__name__}: {str(original).strip().splitlines()[0] if str(original) else ''}"
+    first_line = str(original).strip().partition("\n")[0]
+    return f"database: {type(original).__name__}: {first_line}"

@@ -29,7 +29,8 @@ def connect(settings: RedisSettings, *, socket_timeout_seconds: float | None = N
     """
     if settings.url is None:
         raise ConfigurationError(
-            "redis.url is not set; set JOBRESULTS_REDIS__URL (redis://host:6379/0), or use `jobresults up`"
+            "redis.url is not set; set JOBRESULTS_REDIS__URL (redis://host:6379/0), "
+            "or use `jobresults up`"
         )
     url = settings.url.get_secret_value()
     # A Unix socket cannot be half-open, and redis-py refuses the option there.

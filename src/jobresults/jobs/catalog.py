@@ -90,7 +90,8 @@ class Task:
                 )
             ]
             raise InvalidRequest(
-                f"params of task {self.name!r} are invalid: {problems[0]['path']}: {problems[0]['message']}"
+                f"params of task {self.name!r} are invalid: "
+                f"{problems[0]['path']}: {problems[0]['message']}"
                 + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""),
                 problems,
             ) from error
@@ -129,7 +130,8 @@ class Catalog:
             twin = self._tasks.get(item.name)
             if twin and twin.function is not item.function:
                 raise CatalogError(
-                    f"tasks.modules: two tasks are named {item.name!r}: {_where(twin.function)} and "
+                    f"tasks.modules: two tasks are named {item.name!r}: "
+                    f"{_where(twin.function)} and "
                     f"{_where(item.function)}; rename one"
                 )
             self._tasks[item.name] = item

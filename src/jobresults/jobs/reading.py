@@ -191,24 +191,17 @@ def _jobs(database: Database, owner: str | None, *, with_result: bool = True) ->
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.ids:
-        conditions.append(job.c.id.in_(wanted.ids))
-    if wanted.state:
-        conditions.append(job.c.state.in_(wanted.state))
-    if wanted.task is not None:
-        conditions.append(job.c.task == wanted.task)
-    if wanted.customer is not None:
-        conditions.append(job.c.customer == wanted.customer)
-    if wanted.tag is not None:
-        conditions.append(job.c.id.in_(select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag)))
-    if wanted.created_after_ms is not None:
-        conditions.append(job.c.created_at_ms > wanted.created_after_ms)
-    if wanted.created_before_ms is not None:
-        conditions.append(job.c.created_at_ms < wanted.created_before_ms)
-    if wanted.text:
-        conditions.append(_mentions(wanted.text))
-    return conditions
+    candidates: tuple[tuple[object, ColumnElement[bool]], ...] = (
+        (wanted.ids, job.c.id.in_(wanted.ids)),
+        (wanted.state, job.c.state.in_(wanted.state)),
+        (wanted.task, job.c.task == wanted.task),
+        (wanted.customer, job.c.customer == wanted.customer),
+        (wanted.tag, job.c.id.in_(select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag))),
+        (wanted.created_after_ms, job.c.created_at_ms > wanted.created_after_ms),
+        (wanted.created_before_ms, job.c.created_at_ms < wanted.created_before_ms),
+        (wanted.text, _mentions(wanted.text or "")),
+    )
+    return [condition for given, condition in candidates if given not in (None, (), [])]
 
 
 def _mentions(text: str) -> ColumnElement[bool]:

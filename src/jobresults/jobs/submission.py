@@ -213,7 +213,8 @@ class Submissions:
             return None
         if known.body_sha256 != submission.fingerprint:
             raise IdempotencyMismatch(
-                "this Idempotency-Key was used with another request; use a new key for a new request",
+                "this Idempotency-Key was used with another request; "
+                "use a new key for a new request",
                 job_id=known.job_id,
             )
         return str(known.job_id)

@@ -15,14 +15,14 @@ from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import expiry, reconciler
 from jobresults.jobs.catalog import load_catalog
-from jobresults.jobs.dispatch import Dispatch, drop_abandoned_executions, drop_dead_workers, forget
+from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers, forget
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.telemetry.logging_setup import configure_logging
 
 logger = logging.getLogger(__name__)
 
-_FORGETTING_INTERVAL_SECONDS = 30.0
+_TIDYING_INTERVAL_SECONDS = 30.0
 
 
 @dataclass
@@ -74,25 +74,18 @@ def duties_of(
     batch_size = settings.maintenance.batch_size
     sweep_seconds = settings.maintenance.sweep_seconds
 
-    def take_over_expired_leases() -> None:
-        forget(
-            redis, _until_empty(lambda: reconciler.take_over_expired_leases(database, batch_size))
-        )
-
-    def dispatch_due() -> None:
-        while reconciler.dispatch_due(database, redis, batch_size):
-            pass
-
     def redispatch_lost() -> None:
+        lost_after_seconds = settings.maintenance.dispatch_lost_after_seconds
         for queue in queues:
-            while reconciler.redispatch_lost(
-                database,
-                redis,
-                queue,
-                lost_after_seconds=settings.maintenance.dispatch_lost_after_seconds,
-                batch_size=batch_size,
-            ):
-                pass
+            _repeat(
+                lambda queue=queue: reconciler.redispatch_lost(  # type: ignore[misc]
+                    database,
+                    redis,
+                    queue,
+                    lost_after_seconds=lost_after_seconds,
+                    batch_size=batch_size,
+                )
+            )
 
     def tidy_rq() -> None:
         for queue in queues:
@@ -100,24 +93,34 @@ def duties_of(
             drop_dead_workers(redis, queue)
 
     def forget_old() -> None:
-        while expiry.forget_results(database, batch_size):
-            pass
-        while expiry.forget_jobs(database, settings.jobs.tombstone_seconds, batch_size):
-            pass
-        while expiry.forget_idempotency_keys(database, batch_size):
-            pass
+        _repeat(lambda: expiry.forget_results(database, batch_size))
+        _repeat(lambda: expiry.forget_jobs(database, settings.jobs.tombstone_seconds, batch_size))
+        _repeat(lambda: expiry.forget_idempotency_keys(database, batch_size))
 
     return [
-        Duty("taking over expired leases", sweep_seconds, take_over_expired_leases),
-        Duty("dispatching due jobs", sweep_seconds, dispatch_due),
+        Duty(
+            "taking over expired leases",
+            sweep_seconds,
+            lambda: _repeat(lambda: _take_over(database, redis, batch_size)),
+        ),
+        Duty(
+            "dispatching due jobs",
+            sweep_seconds,
+            lambda: _repeat(lambda: reconciler.dispatch_due(database, redis, batch_size)),
+        ),
         Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
-        Duty("tidying RQ's registers", _FORGETTING_INTERVAL_SECONDS, tidy_rq),
-        Duty("forgetting old results", _FORGETTING_INTERVAL_SECONDS, forget_old),
+        Duty("tidying RQ's registers", _TIDYING_INTERVAL_SECONDS, tidy_rq),
+        Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),
     ]
 
 
-def _until_empty(batch: Callable[[], list[Dispatch]]) -> list[Dispatch]:
-    void: list[Dispatch] = []
-    while found := batch():
-        void.extend(found)
-    return void
+def _take_over(database: Database, redis: Client, batch_size: int) -> int:
+    void = reconciler.take_over_expired_leases(database, batch_size)
+    forget(redis, void)
+    return len(void)
+
+
+def _repeat(batch: Callable[[], int]) -> None:
+    """Work batch by batch until one finds nothing."""
+    while batch():
+        pass

@@ -73,7 +73,8 @@ def job_error(record: JobRecord, *, for_operator: bool = False) -> dict[str, Any
         return {
             "type": "urn:jobresults:job-error:result_expired",
             "title": "Result expired",
-            "detail": f"The job {record.state}; what it left was kept until {rfc3339(record.expires_at_ms)}.",
+            "detail": f"The job {record.state}; "
+            f"what it left was kept until {rfc3339(record.expires_at_ms)}.",
             "code": "result_expired",
             "retryable": True,
         }

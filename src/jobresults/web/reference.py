@@ -54,7 +54,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "wait": {
         "in": "query",
         "schema": {"type": "number", "minimum": 0},
-        "description": "Wait up to so many seconds for the job to end; values over the cap count as the cap",
+        "description": "Wait up to so many seconds for the job to end, the cap at most",
     },
     "Prefer": {
         "in": "header",
@@ -84,7 +84,8 @@ def docs() -> Response:
     """Show the API reference."""
     response = Response(_PAGE, mimetype="text/html")
     response.headers["Content-Security-Policy"] = (
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "frame-ancestors 'none'"
     )
     return response
 
@@ -113,7 +114,8 @@ def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
             "title": "jobresults",
             "version": version("jobresults"),
             "description": "Hand in work, get a job id, come back for the result. "
-            f"Waits are capped at {settings.web.wait_cap_seconds:g} s, bodies at {settings.web.max_body_bytes} bytes.",
+            f"Waits are capped at {settings.web.wait_cap_seconds:g} s, "
+            f"bodies at {settings.web.max_body_bytes} bytes.",
         },
         "paths": paths,
         "components": {

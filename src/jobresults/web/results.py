@@ -38,7 +38,8 @@ def result_response(record: JobRecord) -> Response:
     response.mimetype = "application/json"
     response.headers["Cache-Control"] = f"private, max-age={left_seconds}, immutable"
     response.set_etag(record.result_sha256 or "")
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def pending_response(record: JobRecord) -> Response:
@@ -75,7 +76,7 @@ def _response(record: JobRecord) -> Response:
     error = job_error(record, for_operator=principal().is_operator) or {}
     # 424 and not 5xx: the fetch itself works and repeating it cannot help, so no client should
     # retry.
-    response = problem(
+    return problem(
         424,
         f"job_{record.state}",
         f"Job {record.state}",
@@ -84,4 +85,3 @@ def _response(record: JobRecord) -> Response:
         ended_at=rfc3339(record.ended_at_ms),
         job_error=error,
     )
-    return response

@@ -8,7 +8,7 @@ from flask import current_app, g, request
 
 from jobresults.accounts.api_keys import KeyRing, Principal
 from jobresults.database import Database, open_database
-from jobresults.errors import ConfigurationError
+from jobresults.errors import ConfigurationError, NotFound
 from jobresults.jobs import reading
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.estimate import Estimator
@@ -49,11 +49,10 @@ def build(settings: Settings) -> Services:
     """
     catalog = load_catalog(settings.tasks.modules)
     for key in ("ingest", "score"):
-        if getattr(settings.tasks, key) not in catalog:
+        name = getattr(settings.tasks, key)
+        if name not in catalog:
             names = ", ".join(task.name for task in catalog)
-            raise ConfigurationError(
-                f"tasks.{key}: no task is named {getattr(settings.tasks, key)!r}; there are: {names}"
-            )
+            raise ConfigurationError(f"tasks.{key}: no task is named {name!r}; there are: {names}")
     database = open_database(settings.database)
     redis = connect(settings.redis)
     health = Health(database, redis, catalog.queues)
@@ -95,7 +94,7 @@ def read_job(job_id: str) -> JobRecord:
         NotFound, LedgerUnavailable
     """
     if not reading.UUID.fullmatch(job_id):
-        raise reading.NotFound("no such job")
+        raise NotFound("no such job")
     return reading.get(services().database, job_id, owner())
 
 

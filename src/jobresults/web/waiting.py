@@ -106,7 +106,7 @@ class DoneBell:
     def _listen(self) -> None:
         while not self.draining:
             try:
-                with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
                     pubsub.subscribe(BELL_CHANNEL)
                     self._connected = True
                     while not self.draining:

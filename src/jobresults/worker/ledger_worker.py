@@ -248,7 +248,7 @@ class LedgerWorker(Worker):
             return
         self._next_beat = time.monotonic() + self._settings.worker.heartbeat_seconds
         if not self.connection.hexists(self.key, "birth"):
-            self.register_birth()
+            self.register_birth()  # type: ignore[no-untyped-call]
             self.set_state(WorkerStatus.IDLE)
         with self.connection.pipeline() as pipeline:
             register(self, pipeline)
