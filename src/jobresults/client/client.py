@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, Self
+from urllib.parse import quote
 
 import requests
 
-from jobresults.client.exceptions import ClientError
+from jobresults.client import credentials
+from jobresults.client.answer import Answer
 from jobresults.client.job_handle import Job, JobHandle
-from jobresults.client.transport import Answer, Transport, encode
-
-_DEFAULT_URL = "http://127.0.0.1:8000"
+from jobresults.client.transport import Transport, encode
 
 
 class Client:
@@ -90,7 +87,7 @@ class Client:
             "customer": customer,
             "queue": queue,
             "delay_seconds": delay_seconds,
-            "run_at": None if run_at is None else run_at.astimezone(UTC).isoformat(),
+            "run_at": run_at and _rfc3339(run_at),
             "max_attempts": max_attempts,
             "timeout_seconds": timeout_seconds,
             "tags": None if tags is None else list(tags),
@@ -175,41 +172,19 @@ class Client:
         return status
 
     def _submit(
-        self, path: str, content: Any, idempotency_key: str | None, wait_seconds: float
+        self, path: str, document: object, idempotency_key: str | None, wait_seconds: float
     ) -> JobHandle:
-        return self._handle(
-            self._transport.post(
-                path,
-                encode(content),
-                idempotency_key=idempotency_key,
-                wait_seconds=math.ceil(wait_seconds),
-            )
+        answer = self._transport.post(
+            path,
+            encode(document),
+            idempotency_key=idempotency_key,
+            wait_seconds=math.ceil(wait_seconds),  # RFC 7240 knows whole seconds only
         )
+        return self._handle(answer)
 
     def _handle(self, answer: Answer) -> JobHandle:
         return JobHandle(self._transport, answer.body["job_id"], answer.body)
 
 
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ClientError(f"{url!r} is not the URL of a service, like {_DEFAULT_URL}")
-    return url.rstrip("/")
-
-
-def _checked_token(token: str | None) -> str | None:
-    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        raise ClientError("the token has characters that no HTTP header can carry")
-    return token
-
-
-def _token() -> str | None:
-    if token := os.environ.get("JOBRESULTS_TOKEN"):
-        return token.strip()
-    path = os.environ.get("JOBRESULTS_TOKEN_FILE")
-    if not path:
-        return None
-    try:
-        return Path(path).read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeError) as error:
-        raise ClientError(f"JOBRESULTS_TOKEN_FILE: cannot read {path}: {error}") from error
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

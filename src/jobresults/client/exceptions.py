@@ -100,7 +100,12 @@ class JobExpired(ClientError):
 
 
 class JobFailed(ClientError):
-    """The job ended as failed; `problem` says why."""
+    """The job ended as failed."""
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """Why: `{"type", "title", "detail", "code", "retryable"}`, the job's own `error`."""
+        return dict(self.problem.get("job_error", ()))
 
 
 class JobCanceled(ClientError):
@@ -146,17 +151,13 @@ _BY_STATUS: dict[int, type[ClientError]] = {
 
 
 def failure_of(status: int, document: object, retry_after_seconds: float | None) -> ClientError:
-    """The exception for an answer that is not 2xx; `document` is its decoded body, if it was
-    JSON.
-    """
-    problem: dict[str, Any] = (
-        {"status": status, **document} if isinstance(document, dict) else {"status": status}
-    )
-    kind = (
-        JobCanceled
-        if problem.get("code") == "job_canceled"
-        else _BY_STATUS.get(status, ClientError)
-    )
+    """The exception for an answer that is not 2xx; `document` is its JSON, None if it has none."""
+    problem: dict[str, Any] = {"status": status}
+    if isinstance(document, dict):
+        problem |= document
+    kind = _BY_STATUS.get(status, ClientError)
+    if kind is JobFailed and problem.get("code") == "job_canceled":
+        kind = JobCanceled
     detail = problem.get("detail") or problem.get("title") or _phrase(status)
     return kind(str(detail), problem, retry_after_seconds)
 

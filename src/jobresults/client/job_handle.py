@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias, overload
 from urllib.parse import quote
 
+from jobresults.client.answer import Answer
 from jobresults.client.exceptions import JobTimeout
-from jobresults.client.transport import Answer, Transport
+from jobresults.client.transport import Transport
 
 Job: TypeAlias = dict[str, Any]
 
 # Below the idle timeouts of common proxies and load balancers.
-_POLL_SECONDS = 25
-_PROGRESS_SECONDS = 1
+_POLL_SECONDS = 25.0
+_PROGRESS_SECONDS = 1.0
+_DEFAULT_PAUSE_SECONDS = 1.0
 _FOLLOW_SECONDS = 1.0
 
 
@@ -35,12 +37,12 @@ class JobHandle:
 
     @property
     def body(self) -> Job:
-        """The job as last seen, fetched if never seen: the document of `GET /v1/jobs/{id}`."""
+        """The job's document, as in `GET /v1/jobs/{id}`; fetched if never seen."""
         return self._body if self._body is not None else self.refresh()
 
     @property
     def progress(self) -> dict[str, Any] | None:
-        """`{"done", "total", "message"}` as last seen; None if the task reported nothing yet."""
+        """`{"done", "total", "message"}`; None if the task has reported nothing."""
         progress: dict[str, Any] | None = self.body["progress"]
         return progress
 
@@ -71,37 +73,29 @@ class JobHandle:
     ) -> Any:
         """Wait for the job to end and give what the task returned, be it None, 0 or false.
 
-        Without `timeout_seconds` it waits as long as the job takes, but gives up on a service that
-        is out of reach for the client's own `timeout_seconds`. `on_progress` is called about once a
-        second with the job's document.
+        Without `timeout_seconds` this lasts as long as the job, but for a service out of reach no
+        longer than the client's timeout. `on_progress` gets the job's document about once a second.
 
         Raises:
             JobFailed, JobCanceled, JobExpired, JobNotFound
-            JobTimeout: not ended by then; the job goes on.
-            ServiceUnavailable, RateLimited: not told by then.
+            JobTimeout: the job has not ended by then; it goes on.
+            ServiceUnavailable, RateLimited: nothing is known by then.
         """
         if self._body is not None and "result" in self._body:
             return self._body["result"]
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         longest = _POLL_SECONDS if on_progress is None else _PROGRESS_SECONDS
         while True:
-            wait = math.ceil(min(longest, _left(deadline)))
-            answer = self._transport.get(
-                "/get_result",
-                {"job_id": self.id, "wait": wait},
-                wait_seconds=wait,
-                deadline=deadline,
-            )
+            wait = max(0.0, min(longest, deadline - time.monotonic()))
+            answer = self._poll(round(wait, 3), deadline)
             if answer.status == 200:
                 return answer.body
             self._body = answer.body
             if on_progress is not None:
                 on_progress(answer.body)
             pause = _pause(answer, wait)
-            if pause >= _left(deadline):
-                raise JobTimeout(
-                    f"job {self.id} is {answer.body['state']}, not ended within {timeout_seconds:g} s"
-                )
+            if time.monotonic() + pause >= deadline:
+                raise JobTimeout(f"job {self.id} is still {answer.body['state']}; it goes on")
             time.sleep(pause)
 
     @overload
@@ -136,11 +130,12 @@ class JobHandle:
         Raises:
             JobNotFound
         """
-        events: list[dict[str, Any]] = self._transport.get(f"{self._path}/events").body["events"]
+        answer = self._transport.get(f"{self._path}/events")
+        events: list[dict[str, Any]] = answer.body["events"]
         return events
 
     def cancel(self) -> Job:
-        """Stop the job: at once if it waits, else its task is being stopped when this returns.
+        """Stop the job: a queued one is canceled at once, a running one within seconds.
 
         Raises:
             Conflict: it ended otherwise before.
@@ -159,6 +154,11 @@ class JobHandle:
         body = self._transport.post(f"{self._path}/rerun").body
         return JobHandle(self._transport, body["job_id"], body)
 
+    def _poll(self, wait: float, deadline: float) -> Answer:
+        query = {"job_id": self.id, "wait": wait}
+        until = None if deadline == math.inf else deadline
+        return self._transport.get("/get_result", query, wait_seconds=wait, deadline=until)
+
     def _log_page(self, after: int | None) -> dict[str, Any]:
         page: dict[str, Any] = self._transport.get(f"{self._path}/logs", {"after": after}).body
         return page
@@ -173,13 +173,7 @@ class JobHandle:
             time.sleep(_FOLLOW_SECONDS)
 
 
-def _left(deadline: float | None) -> float:
-    return math.inf if deadline is None else max(0.0, deadline - time.monotonic())
-
-
-def _pause(answer: Answer, wait_seconds: int) -> float:
-    """A wait the service held out was the pause; one it cut short means: come back after
-    Retry-After.
-    """
+def _pause(answer: Answer, wait_seconds: float) -> float:
+    """A wait the service held out was the pause; if it answered sooner, Retry-After counts."""
     held = wait_seconds > 0 and answer.elapsed_seconds >= 0.9 * wait_seconds
-    return 0.0 if held else answer.retry_after_seconds or _PROGRESS_SECONDS
+    return 0.0 if held else answer.retry_after_seconds or _DEFAULT_PAUSE_SECONDS

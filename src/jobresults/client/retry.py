@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import backoff
 
@@ -16,17 +17,15 @@ _FIRST_CEILING_SECONDS = 0.5
 _LAST_CEILING_SECONDS = 8.0
 
 
-def pauses(deadline: float) -> Generator[float, ClientError, None]:
-    """Seconds to sleep after each failure sent in; ends when no attempt could start before the
-    deadline.
+def pauses(deadline: float) -> Generator[float, Any, None]:
+    """Seconds to sleep after each failure sent in, until none could be followed by another attempt.
 
-    At least the failure's Retry-After; above it exponential full jitter. `deadline` is a
-    `time.monotonic()`. backoff's own `max_time` is no use here: it cuts the pause, and so asks
-    before Retry-After is over.
+    At least the failure's Retry-After, above it exponential full jitter. `deadline` is a
+    `time.monotonic()`; backoff's own `max_time` would cut the last pause short of Retry-After.
     """
     ceilings = backoff.expo(factor=_FIRST_CEILING_SECONDS, max_value=_LAST_CEILING_SECONDS)
     next(ceilings)
-    failure = yield 0.0
+    failure: ClientError = yield 0.0
     for ceiling in ceilings:
         floor = failure.retry_after_seconds or 0.0
         spare = deadline - time.monotonic() - floor
@@ -39,9 +38,9 @@ def pauses(deadline: float) -> Generator[float, ClientError, None]:
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in either form of RFC 9110, section 10.2.3; None if absent or unreadable.
+    """Retry-After in both forms (RFC 9110, section 10.2.3); None if absent or unreadable.
 
-    A date is read on the service's own clock (its Date header): the caller's may be off.
+    A date is read by the service's own clock, its Date header: the caller's may be off.
     """
     text = headers.get("Retry-After", "").strip()
     try:

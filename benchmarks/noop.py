@@ -1,0 +1,8 @@
+"""A task that does nothing."""
+
+from jobresults import task
+
+
+@task(name="noop")
+def noop() -> None:
+    """Do nothing."""

@@ -1,0 +1,59 @@
+"""Reading an answer of the service: what it holds, or which failure it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, NamedTuple
+
+import requests
+
+from jobresults.client.exceptions import ClientError, failure_of
+from jobresults.client.retry import retry_after_seconds
+
+_CHUNK_BYTES = 65_536
+
+
+class Answer(NamedTuple):
+    """A 2xx answer: its decoded JSON, what Retry-After asks, and how long the service took."""
+
+    status: int
+    body: Any
+    retry_after_seconds: float | None
+    elapsed_seconds: float
+
+
+def content_of(response: requests.Response, deadline: float) -> bytes:
+    """The body of a streamed response, ended before the `time.monotonic()` given.
+
+    Piecewise: a read timeout alone never ends an answer that trickles.
+
+    Raises:
+        requests.Timeout, urllib3.exceptions.HTTPError
+    """
+    pieces = []
+    while piece := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        pieces.append(piece)
+        if time.monotonic() > deadline:
+            raise requests.Timeout("the answer did not end in time")
+    return b"".join(pieces)
+
+
+def read_answer(response: requests.Response, content: bytes) -> Answer:
+    """The answer, if it is one.
+
+    Raises:
+        ClientError: of the kind that belongs to the status.
+    """
+    asked = retry_after_seconds(response.headers)
+    if response.is_redirect:
+        raise ClientError(f"redirected to {response.headers['Location']}; make that the base URL")
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        if response.status_code < 300:
+            raise ClientError("the answer is not JSON; is the base URL right?") from error
+        document = None
+    if response.status_code >= 300:
+        raise failure_of(response.status_code, document, asked)
+    return Answer(response.status_code, document, asked, response.elapsed.total_seconds())

@@ -1,0 +1,1 @@
+"""Real servers for tests: Redis, PostgreSQL, and the whole service on top of them."""

@@ -1,0 +1,109 @@
+"""Child processes of tests: each in a session of its own, its output in a file, nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+T = TypeVar("T")
+
+_SETPRIV = shutil.which("setpriv")
+# Linux: whatever becomes of pytest, its servers do not outlive it.
+_DIE_WITH_PARENT = (_SETPRIV, "--pdeathsig", "KILL", "--") if _SETPRIV else ()
+
+
+def eventually(condition: Callable[[], T], what: str, *, within_seconds: float = 30) -> T:
+    """The first true value of `condition`, asked again and again.
+
+    Raises:
+        AssertionError: `what` did not come true in time.
+    """
+    deadline = time.monotonic() + within_seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"within {within_seconds} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+class Process:
+    """One running server."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        directory: Path,
+        environ: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        self.name = name
+        self.log_file = directory / f"{name}.log"
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_DIE_WITH_PARENT, *command],
+                cwd=directory,
+                env=environ,
+                user=user,
+                group=user and _group_of(user),
+                extra_groups=[] if user else None,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def log(self, last_lines: int = 40) -> str:
+        """The end of what it has printed."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-last_lines:])
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def stop(
+        self, number: signal.Signals = signal.SIGTERM, *, grace_seconds: float = 15
+    ) -> int | None:
+        """End it and everything it started. Returns its exit status, None if it had to be killed."""
+        self._process.send_signal(number)
+        status: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(grace_seconds)
+        for process in self.left():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+        return status
+
+    def left(self) -> list[psutil.Process]:
+        """The living processes of its session."""
+        return [process for process in psutil.process_iter() if _session(process) == self.pid]
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return None
+
+
+def _group_of(user: str) -> int:
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid

@@ -1,0 +1,1 @@
+"""What the service under test is given: tasks."""
