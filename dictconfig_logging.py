@@ -119,6 +119,8 @@ def _loggers(level: str, handlers: Container[str], *, debug: bool) -> dict[str, 
             "handlers": ["console"],
             "propagate": False,
         },
+        # It tells of every look at the schema, several times at each start.
+        "alembic": {"level": "WARNING", "propagate": True},
         "jobresults": {"level": level, "propagate": True},
     }
 

@@ -181,8 +181,8 @@ def _write(figures: dict[str, list[float]], sizes: dict[str, float]) -> None:
             f"{name} {version(name)}"
             for name in ("flask", "gunicorn", "gevent", "rq", "redis", "SQLAlchemy")
         )
-        + f"; SQLite ledger; {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s; {JOBS} jobs a round; "
-        "the load comes from the same machine.",
+        + f"; SQLite ledger; {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s; "
+        f"{JOBS} jobs a round; the load comes from the same machine.",
         "",
         "| what | min | median | max | × its yardstick (median) |",
         "|---|---|---|---|---|",

@@ -7,14 +7,14 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
@@ -22,35 +22,20 @@ from jobresults.settings import Settings
 PREFIX = "JOBRESULTS_"
 # Read by the client and by load_settings itself; not keys of the tree.
 OTHER_VARIABLES = frozenset({"CONFIG", "URL", "TOKEN", "TOKEN_FILE", "DATA_DIR"})
+# pydantic's own words for these speak of Python's types.
+_MESSAGES = {
+    "model_type": "must be a section with keys of its own",
+    "tuple_type": 'must be a list: [a, b] in YAML, ["a", "b"] in the environment',
+}
 
 
-class EnvironmentSource(PydanticBaseSettingsSource):
-    """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path` as a nested dict.
+@dataclass(frozen=True)
+class _Variable:
+    """An environment variable that sets a key."""
 
-    pydantic-settings' own source ignores unknown top-level names and knows no `_FILE`.
-    """
-
-    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
-        super().__init__(settings_cls)
-        self._environ = environ
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return self().get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        tree: dict[str, Any] = {}
-        for variable, text in sorted(self._environ.items()):
-            name = variable.removeprefix(PREFIX)
-            if name == variable or name in OTHER_VARIABLES:
-                continue
-            if name.endswith("_FILE"):
-                name, text = name.removesuffix("_FILE"), _read_secret(variable, text)
-            *parents, leaf = name.lower().split("__")
-            node = tree
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = _decode(variable, text)
-        return tree
+    name: str
+    path: tuple[str, ...]
+    value: Any
 
 
 def load_settings(
@@ -62,33 +47,76 @@ def load_settings(
 
     Raises:
         ConfigurationError: names each wrong key, where it stands, what is wrong and the nearest
-            valid key.
+            valid key. Never shows a value that may be a secret.
     """
-    variables = os.environ if environ is None else environ
-    named = path or variables.get(PREFIX + "CONFIG")
+    environ = os.environ if environ is None else environ
+    named = path or environ.get(PREFIX + "CONFIG")
     file = Path(named) if named else Path("config.yaml")
     if named and not file.is_file():
         raise ConfigurationError(
             f"configuration file {file} does not exist; mend --config or {PREFIX}CONFIG"
         )
+    document = _read_yaml(file) if file.is_file() else {}
+    variables = list(_read_environment(environ))
+    tree = _tree(variables)
 
-    class _Sourced(Settings):
+    class _Sourced(Settings, BaseSettings):  # type: ignore[misc]  # pydantic merges their configs
         @classmethod
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return EnvironmentSource(settings_cls, variables), YamlConfigSettingsSource(
-                settings_cls, file
+            return InitSettingsSource(settings_cls, tree), InitSettingsSource(
+                settings_cls, document
             )
 
     try:
         return Settings.model_construct(**dict(_Sourced()))
+    except ValidationError as error:
+        lines = [_explain(problem, file, variables) for problem in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:  # given bytes, yaml would quote them in its messages
+            document = yaml.safe_load(stream)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{file} is not valid YAML: {error}") from error
-    except ValidationError as error:
-        from_environment = EnvironmentSource(Settings, variables)()
-        lines = [_explain(problem, file, from_environment) for problem in error.errors()]
-        raise ConfigurationError("\n".join(lines)) from error
+    if not isinstance(document, dict | None):
+        raise ConfigurationError(f"{file} must hold sections of keys, like `web: {{port: 8000}}`")
+    return {str(key): value for key, value in (document or {}).items()}
+
+
+def _read_environment(environ: Mapping[str, str]) -> Iterator[_Variable]:
+    """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path`.
+
+    pydantic-settings' own source ignores unknown top-level names and knows no `_FILE`.
+    """
+    for variable, text in sorted(environ.items()):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in OTHER_VARIABLES:
+            continue
+        if name.endswith("_FILE"):
+            name, text = name.removesuffix("_FILE"), _read_secret(variable, text)
+        yield _Variable(variable, tuple(name.lower().split("__")), _decode(variable, text))
+
+
+def _tree(variables: list[_Variable]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for variable in variables:
+        *sections, key = variable.path
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+            if not isinstance(node, dict):
+                raise ConfigurationError(
+                    f"{variable.name}: {section} is a section here, but another variable sets it "
+                    "to a value"
+                )
+        node[key] = variable.value
+    return tree
 
 
 def _read_secret(variable: str, path: str) -> str:
@@ -96,10 +124,12 @@ def _read_secret(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigurationError(f"{variable}: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{variable}: {path} is not UTF-8 text") from error
 
 
 def _decode(variable: str, text: str) -> Any:
-    if not text.startswith(("[", "{")):
+    if not text.startswith("["):
         return text
     try:
         return json.loads(text)
@@ -109,41 +139,44 @@ def _decode(variable: str, text: str) -> Any:
         ) from error
 
 
-def _explain(problem: Any, file: Path, from_environment: dict[str, Any]) -> str:
+def _explain(problem: Any, file: Path, variables: list[_Variable]) -> str:
     path = [str(part) for part in problem["loc"]]
-    origin = str(file)
-    if _contains(from_environment, path):
-        origin = "environment variable " + PREFIX + "__".join(path).upper()
     key = ".".join(path)
+    origin = _origin(path, file, variables)
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], _siblings(path), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(path[-1], _keys(path[:-1]), n=1, cutoff=0.5)
         hint = (
             f"did you mean {'.'.join([*path[:-1], near[0]])}?"
             if near
-            else ("valid here: " + ", ".join(_siblings(path)))
+            else f"valid here: {', '.join(_keys(path[:-1]))}"
         )
         return f"{key}: unknown key ({origin}); {hint}"
-    return f"{key}: {problem['msg']} ({origin}); got {_shown(problem)}"
+    message = _MESSAGES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    return f"{key}: {message} ({origin}){_got(path, problem['input'])}"
 
 
-def _shown(problem: Any) -> str:
-    """The offending value, unless it may hold a secret."""
-    return "a hidden value" if "url" in problem["loc"] else repr(problem["input"])[:120]
+def _origin(path: list[str], file: Path, variables: list[_Variable]) -> str:
+    """The variables that set the key, something in it, or what it is in; else the file."""
+    names = [
+        variable.name
+        for variable in variables
+        if all(mine == its for mine, its in zip(path, variable.path, strict=False))
+    ]
+    return f"environment: {', '.join(names)}" if names else str(file)
 
 
-def _contains(tree: Any, path: list[str]) -> bool:
+def _got(path: list[str], value: Any) -> str:
+    """The offending value, unless it may hold a secret: a URL, or anything instead of a section."""
+    may_be_secret = "url" in path or _keys(path) or isinstance(value, dict | list)
+    return "" if may_be_secret else f"; got {value!r:.120}"
+
+
+def _keys(path: list[str]) -> list[str]:
+    """The keys of the section at that path; none if there is no section."""
+    model: Any = Settings
     for part in path:
-        if not isinstance(tree, dict) or part not in tree:
-            return False
-        tree = tree[part]
-    return bool(path)
-
-
-def _siblings(path: list[str]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in path[:-1]:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        field = model.model_fields.get(part)
+        model = field and field.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
-        model = annotation
     return sorted(model.model_fields)

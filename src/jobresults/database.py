@@ -56,6 +56,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(jobresults_write=True)
+        self._now_ms = _clock_ms(engine.dialect.name)
 
     @property
     def dialect(self) -> str:
@@ -87,9 +88,7 @@ class Database:
         """The database's clock as SQL: milliseconds since 1970-01-01 UTC. Leases use no other
         clock.
         """
-        if self.dialect == "sqlite":
-            return cast(func.round((func.julianday("now") - 2440587.5) * 86_400_000.0), BigInteger)
-        return cast(extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+        return self._now_ms
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -149,11 +148,22 @@ def migrate(settings: DatabaseSettings) -> None:
 
 
 def schema_is_current(connection: Connection) -> bool:
-    """Whether the database has the revision this code was written for."""
+    """Whether this code can work on the database: it has our revision, or a newer one.
+
+    A newer one stays usable because migrations only add until no older process is left.
+    """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    wanted = set(ScriptDirectory.from_config(config).get_heads())
-    return set(MigrationContext.configure(connection).get_current_heads()) == wanted
+    scripts = ScriptDirectory.from_config(config)
+    found = set(MigrationContext.configure(connection).get_current_heads())
+    known = {script.revision for script in scripts.walk_revisions()}
+    return bool(found) and (found == set(scripts.get_heads()) or not found & known)
+
+
+def _clock_ms(dialect: str) -> ColumnElement[int]:
+    if dialect == "sqlite":
+        return cast(func.round((func.julianday("now") - 2440587.5) * 86_400_000.0), BigInteger)
+    return cast(extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
 
 def _checked_url(settings: DatabaseSettings) -> Any:

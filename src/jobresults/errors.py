@@ -11,6 +11,7 @@ JobResultsError
 │   ├── Forbidden             403
 │   ├── NotFound              404: unknown, or another client's: the two are never told apart
 │   ├── Conflict              409
+│   │   └── IdempotencyInFlight   the first request with the key is not answered yet
 │   ├── Gone                  410: kept time over
 │   ├── PayloadTooLarge       413
 │   ├── UnsupportedMediaType  415

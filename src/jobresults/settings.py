@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -126,10 +125,8 @@ class LoggingSettings(_Section):
     debug: bool = False
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All of them. `jobresults.configuration.load_settings` reads them from their sources."""
-
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     environment: Literal["development", "production"] = "development"
     web: WebSettings = WebSettings()

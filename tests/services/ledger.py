@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pydantic import SecretStr
 
@@ -16,9 +14,7 @@ POSTGRESQL = pytest.param("postgresql", id="postgresql", marks=pytest.mark.postg
 
 
 @pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
-def database_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A ledger for the tests of one module, each of which runs on both kinds."""
     if request.param == "postgresql":
         server = request.getfixturevalue("postgresql_server")

@@ -23,7 +23,9 @@ from tests.services.process import Process, eventually
 
 _OWNER = "jobresults"
 # Nothing here need survive the machine.
-_OPTIONS = "listen_addresses= fsync=off full_page_writes=off shared_buffers=16MB max_connections=200"
+_OPTIONS = (
+    "listen_addresses= fsync=off full_page_writes=off shared_buffers=16MB max_connections=200"
+)
 
 
 class PostgresqlServer:
@@ -36,7 +38,12 @@ class PostgresqlServer:
         if self._user is not None:
             shutil.chown(directory, self._user)
         words = ["--auth=trust", f"--username={_OWNER}", "--encoding=UTF8", "--locale=C"]
-        command = [programs / "initdb", "--no-sync", *words, f"--pgdata={directory}/data"]
+        command: list[str | Path] = [
+            programs / "initdb",
+            "--no-sync",
+            *words,
+            f"--pgdata={directory}/data",
+        ]
         initdb = Process("initdb", command, directory, user=self._user)
         eventually(lambda: not initdb.is_running, "initdb has ended")
         self.start()
@@ -45,7 +52,8 @@ class PostgresqlServer:
         """Run it, and wait until it answers."""
         options = [f"unix_socket_directories={self._directory}", *_OPTIONS.split()]
         words = [word for option in options for word in ("-c", option)]
-        command = [self._programs / "postgres", "-D", self._directory / "data", *words]
+        program, data = self._programs / "postgres", self._directory / "data"
+        command: list[str | Path] = [program, "-D", data, *words]
         self.process = Process("postgresql", command, self._directory, user=self._user)
         try:
             eventually(self._answers, "PostgreSQL answers")
@@ -107,7 +115,7 @@ def _unprivileged_user() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def start_postgresql(no_settings: None) -> Iterator[Callable[[], PostgresqlServer]]:
+def start_postgresql() -> Iterator[Callable[[], PostgresqlServer]]:
     """Starts one more cluster at each call; all of them end with the session."""
     programs = find_programs()
     if programs is None:

@@ -1,9 +1,10 @@
-"""Child processes of tests: each in a session of its own, its output in a file, nothing left behind."""
+"""Child processes of tests: each in its own session, its output in a file, nothing left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -74,14 +75,18 @@ class Process:
         lines = self.log_file.read_text(errors="replace").splitlines()
         return "\n".join(lines[-last_lines:])
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def stop(
         self, number: signal.Signals = signal.SIGTERM, *, grace_seconds: float = 15
     ) -> int | None:
-        """End it and everything it started. Returns its exit status, None if it had to be killed."""
-        self._process.send_signal(number)
+        """Ask it to end, and see to it. Returns its exit status, None if it had to be killed."""
+        self.send(number)
+        return self.end(grace_seconds=grace_seconds)
+
+    def end(self, *, grace_seconds: float = 15) -> int | None:
+        """Wait for its end, then kill it and whatever is left of its session. Returns as `stop`."""
         status: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = self._process.wait(grace_seconds)
@@ -104,6 +109,4 @@ def _session(process: psutil.Process) -> int | None:
 
 
 def _group_of(user: str) -> int:
-    import pwd
-
     return pwd.getpwnam(user).pw_gid

@@ -27,8 +27,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Run it, empty, and wait until it answers."""
-        words = "--port 0 --unixsocket redis.sock --appendonly no --daemonize no".split()
-        command = [self._program, *words, "--save", "", "--dir", str(self._directory)]
+        command = [self._program, "--port", "0", "--unixsocket", "redis.sock", "--save", ""]
         self.process = Process("redis", command, self._directory)
         with self.client() as client:
             eventually(lambda: _answers(client), "Redis answers")

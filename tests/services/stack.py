@@ -1,36 +1,35 @@
-"""The whole service as child processes: web, workers and maintenance over a real Redis and ledger."""
+"""The whole service as child processes, over a real Redis and a real ledger."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import pytest
 import requests
 from pydantic import SecretStr
+from sqlalchemy import func, select
 
 from jobresults.accounts import api_keys
-from jobresults.database import Database, open_database
+from jobresults.database import open_database
+from jobresults.jobs.model import job as job_table
 from jobresults.settings import DatabaseSettings
 from tests.services.api_document import ApiDocument
-from tests.services.ledger import POSTGRESQL, SQLITE
-from tests.services.postgresql_server import PostgresqlServer
 from tests.services.process import Process, eventually
 from tests.services.redis_server import RedisServer
 from tests.support.sample_tasks import MAX_RESULT_BYTES
 
 PROJECT = Path(__file__).parents[2]
 CLIENT_SCOPES = ("submit", "read", "cancel")
-LOCK_TIMEOUT_SECONDS = 1.5
 WAIT_CAP_SECONDS = 20
 
 # Everything that takes its time in production is quick here.
@@ -38,7 +37,6 @@ SETTINGS = {
     "TASKS__MODULES": '["jobresults.tasks.score", "tests.support.sample_tasks"]',
     "JOBS__RETRY_BASE_SECONDS": "0.1",
     "JOBS__MAX_RESULT_BYTES": str(MAX_RESULT_BYTES),
-    "DATABASE__LOCK_TIMEOUT_SECONDS": str(LOCK_TIMEOUT_SECONDS),
     "WEB__WAIT_CAP_SECONDS": str(WAIT_CAP_SECONDS),
     "WEB__GRACEFUL_TIMEOUT_SECONDS": "5",
     "WORKER__LEASE_SECONDS": "3",
@@ -48,10 +46,13 @@ SETTINGS = {
     "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": "1",
 }
 
+# What each kind of process prints once it takes signals and work.
+_READY = {"web": "", "maintenance": "watches queues", "worker": "serves queues"}
+
 
 @dataclass(frozen=True)
 class Shape:
-    """How many processes there are, and what runs the web."""
+    """How many processes there are, what runs the web, and which settings differ from ours."""
 
     web_workers: int = 1
     workers: int = 1
@@ -62,36 +63,52 @@ class Shape:
 class Stack:
     """The running service, with keys for two clients and an operator."""
 
-    def __init__(self, database_url: str, redis: RedisServer, shape: Shape) -> None:
-        self.database_url, self.redis = database_url, redis
-        self.directory = Path(tempfile.mkdtemp(prefix="jr-stack-"))
-        self._held = ExitStack()
-        port = self._held.enter_context(_reserved_port())
+    def __init__(
+        self, database_url: str, redis: RedisServer, port: int, directory: Path, shape: Shape
+    ) -> None:
+        self.database_url, self.redis, self.directory = database_url, redis, directory
         self.url = f"http://127.0.0.1:{port}"
-        self.environ = {
+        self.processes: dict[str, Process] = {}
+        self._environ = {
             **os.environ,
             "PYTHONPATH": str(PROJECT),
             "JOBRESULTS_REDIS__URL": redis.url,
             "JOBRESULTS_DATABASE__URL": database_url,
             "JOBRESULTS_WEB__PORT": str(port),
             "JOBRESULTS_WEB__WORKERS": str(shape.web_workers),
-            **{f"JOBRESULTS_{name}": text for name, text in (SETTINGS | shape.settings).items()},
+            **{f"JOBRESULTS_{name}": text for name, text in {**SETTINGS, **shape.settings}.items()},
         }
+        self.ledger = open_database(DatabaseSettings(url=SecretStr(database_url)))
+
+    def start(self, shape: Shape) -> None:
+        """Make the ledger, run every process, and wait until requests are served."""
         self.command("migrate")
-        self.ledger = open_ledger(database_url)
-        self.key = self.new_key("acme")
-        self.other_key = self.new_key("other")
+        self.key, self.other_key = self.new_key("acme"), self.new_key("other")
         self.operator_key = self.new_key("operations", *api_keys.Scope)
-        self.processes = {
-            name: self._start(name, *arguments)
-            for name, *arguments in (
-                ("web", "--server", shape.server),
-                ("maintenance",),
-                *((f"worker-{number}",) for number in range(1, shape.workers + 1)),
-            )
-        }
-        eventually(self._is_ready, "the service is ready")
+        self.start_process("web", "--server", shape.server)
+        self.start_process("maintenance")
+        for number in range(1, shape.workers + 1):
+            self.start_process(f"worker-{number}")
+        eventually(self.is_ready, "the service is ready")
         self.api = ApiDocument(requests.get(f"{self.url}/openapi.json", timeout=10).json())
+
+    def start_process(self, name: str, *arguments: str) -> None:
+        """Run `jobresults NAME`, where a number behind a hyphen tells twins apart."""
+        command = [sys.executable, "-m", "jobresults.cli.main", name.partition("-")[0], *arguments]
+        self.processes[name] = Process(name, command, self.directory, self._environ)
+
+    def is_ready(self) -> bool:
+        for process in self.processes.values():
+            assert process.is_running, f"{process.name} has ended"
+        if not all(
+            _READY[name.partition("-")[0]] in process.log()
+            for name, process in self.processes.items()
+        ):
+            return False
+        try:
+            return requests.get(f"{self.url}/status/ready", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
 
     def request(
         self,
@@ -143,13 +160,9 @@ class Stack:
         return job_id
 
     def count_jobs(self) -> int:
-        """How many jobs the ledger holds."""
-        from sqlalchemy import func, select
-
-        from jobresults.jobs.model import job
-
+        """How many jobs the ledger holds, whoever owns them."""
         with self.ledger.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(job)).scalar_one())
+            return int(connection.execute(select(func.count()).select_from(job_table)).scalar_one())
 
     def new_key(self, client: str, *scopes: str) -> str:
         return api_keys.issue(self.ledger, client=client, scopes=scopes or CLIENT_SCOPES)
@@ -158,7 +171,7 @@ class Stack:
         """What a `jobresults` command prints."""
         command = [sys.executable, "-m", "jobresults.cli.main", *arguments]
         done = subprocess.run(
-            command, cwd=self.directory, env=self.environ, capture_output=True, text=True
+            command, cwd=self.directory, env=self._environ, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -170,21 +183,38 @@ class Stack:
 
     def stop(self) -> dict[str, int | None]:
         """Stop every process. Their exit statuses; None for one that had to be killed."""
-        for process in self.processes.values():
-            process.signal(_TERM)
-        statuses = {name: process.stop() for name, process in self.processes.items()}
         self.ledger.close()
-        self._held.close()
-        return statuses
-
-    def _start(self, name: str, *arguments: str) -> Process:
-        command = [sys.executable, "-m", "jobresults.cli.main", name.partition("-")[0], *arguments]
-        return Process(name, command, self.directory, self.environ)
-
-    def _is_ready(self) -> bool:
         for process in self.processes.values():
-            assert process.is_running, f"{process.name} ended:\n{process.log()}"
+            process.send(signal.SIGTERM)
+        return {name: process.end() for name, process in self.processes.items()}
+
+
+@contextmanager
+def running_stack(database_url: str, redis: RedisServer, shape: Shape) -> Iterator[Stack]:
+    """The service, until the end of the block.
+
+    Raises:
+        AssertionError: it did not start, or a process did not end well when it was told to.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="jr-stack-"))
+    with _reserved_port() as port:
+        stack = Stack(database_url, redis, port, directory, shape)
         try:
-            return requests.get(f"{self.url}/status/ready", timeout=5).status_code == 200
-        except requests.ConnectionError:
-            return False
+            stack.start(shape)
+            yield stack
+        except BaseException as error:
+            error.add_note(stack.logs())
+            raise
+        finally:
+            statuses = stack.stop()
+        assert set(statuses.values()) <= {0}, f"{statuses}\n{stack.logs()}"
+    shutil.rmtree(directory)
+
+
+@contextmanager
+def _reserved_port() -> Iterator[int]:
+    """A free port that the kernel gives to nobody else, while whoever names it can listen on it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from jobresults import PermanentError, current_job, task
 
 MAX_RESULT_BYTES = 100_000
+ODD_TEXT = "\x00 \ud800"
 
 
 class Item(BaseModel):
@@ -35,8 +36,10 @@ def typed(items: list[Item], ratio: float) -> list[Item]:
 
 
 @task(name="short_lived", result_ttl_seconds=1)
-def short_lived(value: Any = None) -> Any:
-    """Return a value that is kept for one second."""
+def short_lived(value: Any = None, *, fail: bool = False) -> Any:
+    """Return a value, or fail; either is kept for one second."""
+    if fail:
+        raise PermanentError("as asked")
     return value
 
 
@@ -56,6 +59,15 @@ def fails(message: str = "boom") -> None:
 def fails_for_good() -> None:
     """Raise what no retry can help."""
     raise PermanentError("the account is closed")
+
+
+@task(name="is_incoherent", max_attempts=1)
+def is_incoherent() -> None:
+    """Report, log and raise what databases refuse: NUL, half a surrogate pair, huge numbers."""
+    job = current_job()
+    job.progress(10**30, None, ODD_TEXT)
+    job.log.info(ODD_TEXT)
+    raise ValueError(ODD_TEXT)
 
 
 @task(name="succeeds_at_attempt")
@@ -98,7 +110,7 @@ def swallows_its_timeout() -> None:
     while True:
         try:
             time.sleep(0.02)
-        except BaseException:  # noqa: BLE001, S112 - the point
+        except BaseException:  # noqa: BLE001 - the point
             continue
 
 

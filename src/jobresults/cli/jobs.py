@@ -8,6 +8,7 @@ allowed, 5 not ended in time (the job goes on), 6 unknown or expired job, 7 serv
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,8 @@ def _client() -> Iterator[Client]:
     """A client of the service; its failures end the command with their exit codes."""
     from jobresults.client import Client, ClientError
 
+    # The client says when and why it tries again.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         with Client(_url(), _token()) as client:
             yield client

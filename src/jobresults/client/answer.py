@@ -12,15 +12,18 @@ from jobresults.client.exceptions import ClientError, failure_of
 from jobresults.client.retry import retry_after_seconds
 
 _CHUNK_BYTES = 65_536
+_HELD = 0.9  # two clocks measure the wait
 
 
 class Answer(NamedTuple):
-    """A 2xx answer: its decoded JSON, what Retry-After asks, and how long the service took."""
+    """A 2xx answer: its decoded JSON, what Retry-After asks, and whether it came no sooner than the
+    end of the wait that was asked for: such a wait was the pause before the next request.
+    """
 
     status: int
     body: Any
     retry_after_seconds: float | None
-    elapsed_seconds: float
+    held: bool
 
 
 def content_of(response: requests.Response, deadline: float) -> bytes:
@@ -39,8 +42,8 @@ def content_of(response: requests.Response, deadline: float) -> bytes:
     return b"".join(pieces)
 
 
-def read_answer(response: requests.Response, content: bytes) -> Answer:
-    """The answer, if it is one.
+def read_answer(response: requests.Response, content: bytes, wait_seconds: float) -> Answer:
+    """The answer to a request that asked the service to wait, if it is one.
 
     Raises:
         ClientError: of the kind that belongs to the status.
@@ -56,4 +59,6 @@ def read_answer(response: requests.Response, content: bytes) -> Answer:
         document = None
     if response.status_code >= 300:
         raise failure_of(response.status_code, document, asked)
-    return Answer(response.status_code, document, asked, response.elapsed.total_seconds())
+    elapsed_seconds = response.elapsed.total_seconds()
+    held = wait_seconds > 0 and elapsed_seconds >= _HELD * wait_seconds
+    return Answer(response.status_code, document, asked, held)

@@ -22,8 +22,9 @@ class Client:
 
     `base_url` comes from the argument, else JOBRESULTS_URL, else http://127.0.0.1:8000; `token`
     from the argument, else JOBRESULTS_TOKEN, else the file JOBRESULTS_TOKEN_FILE names. Failures
-    that may pass (no connection, 429, 502, 503, 504) are retried, never before Retry-After, for at
-    most `timeout_seconds` a call. A `session` given is used by all threads, and not closed here.
+    that may pass (no connection, no answer, 429, 502, 503, 504) are retried, never before
+    Retry-After, for at most `timeout_seconds` a call. A `session` given serves all threads and is
+    not closed here.
 
     Raises:
         ClientError: base URL or token cannot be used.
@@ -36,12 +37,11 @@ class Client:
         timeout_seconds: float = 30,
         session: requests.Session | None = None,
     ) -> None:
-        url = _checked_url(base_url or os.environ.get("JOBRESULTS_URL") or _DEFAULT_URL)
         self._transport = Transport(
-            url, _checked_token(token or _token()), timeout_seconds, session
+            credentials.base_url(base_url), credentials.token(token), timeout_seconds, session
         )
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -71,11 +71,11 @@ class Client:
         idempotency_key: str | None = None,
         wait_seconds: float = 0,
     ) -> JobHandle:
-        """Hand in a job. Once this returns it is accepted for good; it is so once, however often it
-        was sent.
+        """Hand in a job. Once this returns it is accepted for good, and once, however often it had
+        to be sent.
 
-        None means the task's own default; a `run_at` without time zone is local time. With
-        `wait_seconds` the service answers as soon as the job ends, or then.
+        None means the task's own default; a time without zone is local. With `wait_seconds` the
+        service answers when the job ends, at the latest after that time.
 
         Raises:
             InvalidRequest: unknown task or wrong params, every problem listed.
@@ -92,9 +92,7 @@ class Client:
             "timeout_seconds": timeout_seconds,
             "tags": None if tags is None else list(tags),
         }
-        given = {
-            name: value for name, value in members.items() if value is not None or name == "params"
-        }
+        given = {name: value for name, value in members.items() if value is not None}
         return self._submit("/v1/jobs", given, idempotency_key, wait_seconds)
 
     def add(
@@ -130,15 +128,14 @@ class Client:
     def jobs(self, **filters: Any) -> Iterator[Job]:
         """All jobs that match, newest first, fetched page by page as they are taken.
 
-        Filters as in `GET /v1/jobs`: state, task, customer, tag, q, created_after, created_before,
-        id (up to 100); lists give alternatives where the service allows them, times are aware
-        datetimes or RFC 3339; `limit` is the size of a page.
+        Filters are those of `GET /v1/jobs`: state and id (lists too), task, customer, tag, q,
+        created_after and created_before (a datetime or RFC 3339); `limit` is the size of a page.
 
         Raises:
             InvalidRequest
         """
         query = {
-            name: value.isoformat() if isinstance(value, datetime) else value
+            name: _rfc3339(value) if isinstance(value, datetime) else value
             for name, value in filters.items()
         }
         while True:

@@ -1,4 +1,4 @@
-"""Where the service is and as whom it is called, where the program does not say: the environment."""
+"""Where the service is and who calls it: as the program says, else as the environment does."""
 
 from __future__ import annotations
 

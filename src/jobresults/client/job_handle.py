@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias, overload
 from urllib.parse import quote
 
-from jobresults.client.answer import Answer
 from jobresults.client.exceptions import JobTimeout
 from jobresults.client.transport import Transport
 
@@ -22,8 +20,8 @@ _FOLLOW_SECONDS = 1.0
 
 
 class JobHandle:
-    """A job of the service by its `id`. Every method but the properties asks the service and may
-    raise ClientError.
+    """A job by its `id`. Methods ask the service and may raise any ClientError; properties tell
+    what was last seen.
     """
 
     def __init__(self, transport: Transport, job_id: str, body: Job | None = None) -> None:
@@ -83,18 +81,19 @@ class JobHandle:
         """
         if self._body is not None and "result" in self._body:
             return self._body["result"]
-        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         longest = _POLL_SECONDS if on_progress is None else _PROGRESS_SECONDS
         while True:
-            wait = max(0.0, min(longest, deadline - time.monotonic()))
-            answer = self._poll(round(wait, 3), deadline)
+            answer = self._transport.get(
+                "/get_result", {"job_id": self.id}, wait_seconds=longest, deadline=deadline
+            )
             if answer.status == 200:
                 return answer.body
             self._body = answer.body
             if on_progress is not None:
                 on_progress(answer.body)
-            pause = _pause(answer, wait)
-            if time.monotonic() + pause >= deadline:
+            pause = 0.0 if answer.held else answer.retry_after_seconds or _DEFAULT_PAUSE_SECONDS
+            if deadline is not None and time.monotonic() + pause >= deadline:
                 raise JobTimeout(f"job {self.id} is still {answer.body['state']}; it goes on")
             time.sleep(pause)
 
@@ -111,10 +110,10 @@ class JobHandle:
     def logs(
         self, after: int | None = None, *, follow: bool = False
     ) -> list[dict[str, Any]] | Iterator[dict[str, Any]]:
-        """Log lines with `seq` above `after`, oldest first: one page of them, or with `follow`
-        until the job ends.
+        """Log lines with a `seq` above `after`, oldest first: a page of them, or with `follow` all
+        of them as they come, until the job ends.
 
-        A line is `{"seq", "at", "level", "logger", "message"}`.
+        A line is `{"seq", "at", "attempt", "level", "logger", "message"}`.
 
         Raises:
             JobNotFound
@@ -149,15 +148,11 @@ class JobHandle:
         """Submit the same task and params as a new job.
 
         Raises:
+            Conflict: the job has not ended yet, or its params are no longer kept.
             JobNotFound
         """
         body = self._transport.post(f"{self._path}/rerun").body
         return JobHandle(self._transport, body["job_id"], body)
-
-    def _poll(self, wait: float, deadline: float) -> Answer:
-        query = {"job_id": self.id, "wait": wait}
-        until = None if deadline == math.inf else deadline
-        return self._transport.get("/get_result", query, wait_seconds=wait, deadline=until)
 
     def _log_page(self, after: int | None) -> dict[str, Any]:
         page: dict[str, Any] = self._transport.get(f"{self._path}/logs", {"after": after}).body
@@ -171,9 +166,3 @@ class JobHandle:
                 return
             after = page["next_after"]
             time.sleep(_FOLLOW_SECONDS)
-
-
-def _pause(answer: Answer, wait_seconds: float) -> float:
-    """A wait the service held out was the pause; if it answered sooner, Retry-After counts."""
-    held = wait_seconds > 0 and answer.elapsed_seconds >= 0.9 * wait_seconds
-    return 0.0 if held else answer.retry_after_seconds or _DEFAULT_PAUSE_SECONDS

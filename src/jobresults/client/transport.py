@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import backoff
@@ -18,35 +17,10 @@ from urllib3.exceptions import HTTPError
 
 from jobresults.client.answer import Answer, content_of, read_answer
 from jobresults.client.exceptions import ClientError, InvalidRequest, ServiceUnavailable
+from jobresults.client.exchange import LEAST_SECONDS, Exchange
 from jobresults.client.retry import pauses
 
 logger = logging.getLogger(__name__)
-
-_CONNECT_SECONDS = 5.0
-# Beyond the wait that was asked for. Shorter than a usual deadline: a dead connection leaves time
-# to try another.
-_ANSWER_SECONDS = 10.0
-_LEAST_SECONDS = 1.0
-_HEADERS = {"User-Agent": "jobresults-client", "Accept": "application/json"}
-
-
-@dataclass(frozen=True)
-class _Exchange:
-    """A request, the same in every attempt. After `deadline` (`time.monotonic()`) none starts."""
-
-    method: str
-    url: str
-    deadline: float
-    wait_seconds: float
-    query: Mapping[str, Any] = field(default_factory=dict)
-    content: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def timeouts(self) -> tuple[float, float]:
-        """Seconds to connect, and to wait for bytes; the latter exceeds the wait asked for."""
-        left = max(self.deadline - time.monotonic(), _LEAST_SECONDS)
-        longest = max(left, self.wait_seconds + _LEAST_SECONDS)
-        return min(_CONNECT_SECONDS, left), min(self.wait_seconds + _ANSWER_SECONDS, longest)
 
 
 class _Bearer(AuthBase):
@@ -85,8 +59,9 @@ class Transport:
         wait_seconds: float = 0,
         deadline: float | None = None,
     ) -> Answer:
-        """GET. The service may take `wait_seconds` longer than usual to answer; `deadline` is a
-        `time.monotonic()`, by default as far away as the client's timeout.
+        """GET, with `wait` if the service is to hold its answer back so long.
+
+        `deadline` is a `time.monotonic()`, by default as far away as the client's timeout.
 
         Raises:
             ClientError
@@ -94,7 +69,7 @@ class Transport:
         if deadline is None:
             deadline = time.monotonic() + self._timeout_seconds + wait_seconds
         url = self._base_url + path
-        return self._send(_Exchange("GET", url, deadline, wait_seconds, query=query or {}))
+        return self._send(Exchange("GET", url, deadline, wait_seconds, query=query or {}))
 
     def post(
         self,
@@ -113,11 +88,9 @@ class Transport:
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        if wait_seconds:
-            headers["Prefer"] = f"wait={wait_seconds}"
         url = self._base_url + path
         return self._send(
-            _Exchange("POST", url, deadline, wait_seconds, content=content, headers=headers)
+            Exchange("POST", url, deadline, wait_seconds, content=content, headers=headers)
         )
 
     def close(self) -> None:
@@ -125,7 +98,7 @@ class Transport:
         if hasattr(self._local, "session"):
             self._local.session.close()
 
-    def _send(self, exchange: _Exchange) -> Answer:
+    def _send(self, exchange: Exchange) -> Answer:
         retrying = backoff.on_exception(
             pauses,
             ClientError,
@@ -137,28 +110,21 @@ class Transport:
         )
         return retrying(self._attempt)(exchange)
 
-    def _attempt(self, exchange: _Exchange) -> Answer:
+    def _attempt(self, exchange: Exchange) -> Answer:
         where = f"{exchange.method} {exchange.url}"
+        wait = exchange.wait_seconds()
         try:
             with self._session().request(
-                exchange.method,
-                exchange.url,
-                params=exchange.query,
-                data=exchange.content,
-                headers={**_HEADERS, **exchange.headers},
-                auth=self._auth,
-                timeout=exchange.timeouts(),
-                allow_redirects=False,
-                stream=True,
+                **exchange.arguments(wait), auth=self._auth, allow_redirects=False, stream=True
             ) as response:
-                content = content_of(response, exchange.deadline + _LEAST_SECONDS)
+                content = content_of(response, exchange.deadline + LEAST_SECONDS)
         except requests.exceptions.SSLError as error:
             raise ClientError(f"{where}: no secure connection: {error}") from error
         except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
             raise ServiceUnavailable(f"{where}: no answer: {error}") from error
-        except requests.RequestException as error:
+        except OSError as error:  # the root of requests' exceptions, and what it lets through
             raise ClientError(f"{where}: cannot be sent: {error}") from error
-        return read_answer(response, content)
+        return read_answer(response, content, wait)
 
     def _session(self) -> requests.Session:
         if self._given is not None:

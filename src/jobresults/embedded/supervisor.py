@@ -38,7 +38,8 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         for number in STOP_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup keeps its word
+            # nohup keeps its word. An ignored SIGINT only means that a script started us with `&`.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._previous_handlers[number] = signal.signal(number, self._note_signal)
         return self
 

@@ -8,16 +8,17 @@ import difflib
 import importlib
 import inspect
 import json
+import math
 import re
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     PydanticUserError,
     RootModel,
     ValidationError,
@@ -49,12 +50,23 @@ class ResultError(Exception):
 
 
 class Task:
-    """A registered task: its function, its options, and the models of its parameters and result."""
+    """A registered task: its function, its options, and what its parameters and result look like.
+
+    The schemas are JSON Schema 2020-12.
+    """
 
     def __init__(self, function: Callable[..., Any], options: TaskOptions) -> None:
         self.function = function
         self.options = options
-        self.params_model, self._result_model = _models(function, options.name)
+        try:
+            self.params_model = _params_model(function, options.name)
+            self._result_model = _result_model(function, options.name)
+            # At once: it also finds models that are not fully defined.
+            self.params_schema = self.params_model.model_json_schema()
+            self.result_schema = self._result_model.model_json_schema(mode="serialization")
+        except PydanticUserError as error:
+            detail = error.message.partition("\n")[0]
+            raise CatalogError(f"{_named(function, options.name)}: {detail}") from error
 
     @property
     def name(self) -> str:
@@ -63,16 +75,6 @@ class Task:
     @property
     def doc(self) -> str:
         return inspect.getdoc(self.function) or ""
-
-    @cached_property
-    def params_schema(self) -> dict[str, Any]:
-        """JSON Schema (2020-12) of the parameters."""
-        return self.params_model.model_json_schema()
-
-    @cached_property
-    def result_schema(self) -> dict[str, Any]:
-        """JSON Schema (2020-12) of the result."""
-        return self._result_model.model_json_schema(mode="serialization")
 
     def validate(self, params_json: bytes) -> BaseModel:
         """The parameters, a JSON document, as a model.
@@ -83,12 +85,7 @@ class Task:
         try:
             return self.params_model.model_validate_json(params_json)
         except ValidationError as error:
-            problems = [
-                {"path": _path(("params", *problem["loc"])), "message": problem["msg"]}
-                for problem in error.errors(
-                    include_url=False, include_context=False, include_input=False
-                )
-            ]
+            problems = _problems("params", error)
             raise InvalidRequest(
                 f"params of task {self.name!r} are invalid: "
                 f"{problems[0]['path']}: {problems[0]['message']}"
@@ -99,7 +96,8 @@ class Task:
     def call(self, params_json: bytes) -> Any:
         """Run the function on parameters as stored."""
         model = self.validate(params_json)
-        return self.function(**{name: getattr(model, name) for name in type(model).model_fields})
+        fields = type(model).model_fields.items()
+        return self.function(**{str(info.alias): getattr(model, name) for name, info in fields})
 
     def encode_result(self, value: Any) -> bytes:
         """The result as JSON bytes, as callers will read them.
@@ -109,15 +107,21 @@ class Task:
                 surrogates included).
         """
         try:
-            plain = self._result_model.model_construct(value).model_dump(
-                mode="json", warnings="error"
-            )
+            # Strict: what was declared, nothing that merely could become it.
+            result = self._result_model.model_validate(value, strict=True)
+            plain = result.model_dump(mode="json", warnings="error")
             return json.dumps(
                 plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
             ).encode()
+        except ValidationError as error:
+            problem = _problems("result", error)[0]
+            raise ResultError(
+                f"task {self.name!r} returned {type(value).__name__}: {problem['path']}: "
+                f"{problem['message']}"
+            ) from error
         except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
             raise ResultError(
-                f"task {self.name!r} returned {type(value).__name__}: {error}"[:1000]
+                f"task {self.name!r} returned {type(value).__name__}: {error}"
             ) from error
 
 
@@ -192,8 +196,8 @@ def task(
         ("timeout_seconds", timeout_seconds),
         ("result_ttl_seconds", result_ttl_seconds),
     ):
-        if number is not None and number <= 0:
-            raise CatalogError(f"@task {name!r}: {label}={number!r} must be above 0")
+        if number is not None and not 0 < number < math.inf:
+            raise CatalogError(f"@task {name!r}: {label}={number!r} must be above 0 and finite")
 
     def mark(function: Function) -> Function:
         setattr(function, _MARK, options)
@@ -217,55 +221,73 @@ def _tasks_of(module_name: str) -> Iterator[Task]:
         module = importlib.import_module(module_name)
     except CatalogError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CatalogError(
             f"tasks.modules: cannot import {module_name!r}: {type(error).__name__}: {error}; "
             "is it installed or on PYTHONPATH?"
         ) from error
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(getattr(value, _MARK, None), TaskOptions)
-    ]
+    # Static: other objects of the module may have attributes that do something.
+    found = [value for value in vars(module).values() if inspect.getattr_static(value, _MARK, None)]
     if not found:
         raise CatalogError(f"tasks.modules: {module_name!r} defines no @task")
     for function in found:
         yield Task(function, getattr(function, _MARK))
 
 
-def _models(
-    function: Callable[..., Any], name: str
-) -> tuple[type[BaseModel], type[RootModel[Any]]]:
-    where = f"task {name!r} ({_where(function)})"
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise CatalogError(f"{where}: {error}; its annotations must be importable") from error
-    if "return" not in hints:
-        raise CatalogError(f"{where}: annotate what it returns (-> None if nothing)")
+def _params_model(function: Callable[..., Any], name: str) -> type[BaseModel]:
+    where = _named(function, name)
+    hints = _hints(function, where)
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    for number, parameter in enumerate(inspect.signature(function).parameters.values()):
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise CatalogError(f"{where}: parameter {parameter.name!r} must be a plain named one")
         if parameter.name not in hints:
             raise CatalogError(f"{where}: annotate parameter {parameter.name!r}")
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
+        # By alias, since `json` or `schema` are fine parameters, but names that models keep.
+        fields[f"parameter_{number}"] = (
+            hints[parameter.name],
+            Field(default, alias=parameter.name),
+        )
+    return create_model(f"{name}_params", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _result_model(function: Callable[..., Any], name: str) -> type[RootModel[Any]]:
+    where = _named(function, name)
+    if inspect.iscoroutinefunction(function):
+        raise CatalogError(f"{where}: must be a plain function, not async")
+    hints = _hints(function, where)
+    if "return" not in hints:
+        raise CatalogError(f"{where}: annotate what it returns (-> None if nothing)")
+    returned = hints["return"]
+
+    class Result(RootModel[returned]):  # type: ignore[valid-type]
+        # By default pydantic writes NaN as null: a wrong answer instead of a failed job.
+        model_config = ConfigDict(ser_json_inf_nan="constants", title=f"{name}_result")
+
+    return Result
+
+
+def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
     try:
-        params = create_model(f"{name}_params", __config__=ConfigDict(extra="forbid"), **fields)
-        returned = hints["return"]
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise CatalogError(f"{where}: {error}; its annotations must be importable") from error
 
-        class Result(RootModel[returned]):  # type: ignore[valid-type]
-            # By default pydantic writes NaN as null: a wrong answer instead of a failed job.
-            model_config = ConfigDict(ser_json_inf_nan="constants", title=f"{name}_result")
 
-        return params, Result
-    except PydanticUserError as error:
-        raise CatalogError(f"{where}: {error.message}") from error
+def _named(function: Callable[..., Any], name: str) -> str:
+    return f"task {name!r} ({_where(function)})"
 
 
 def _where(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__}"
+
+
+def _problems(root: str, error: ValidationError) -> list[dict[str, str]]:
+    return [
+        {"path": _path((root, *problem["loc"])), "message": problem["msg"]}
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 def _path(parts: tuple[int | str, ...]) -> str:

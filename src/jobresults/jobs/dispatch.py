@@ -113,13 +113,27 @@ def oldest_waiting(client: Client, queue_name: str) -> str | None:
 
 
 def drop_waiting(client: Client, queue_name: str, rq_id: str) -> None:
-    """Take a superseded entry from the head of a queue. Cheap only there.
+    """Take a superseded or foreign entry from the head of a queue. Cheap only there.
 
     Raises:
         RedisUnavailable
     """
     with translated():
         client.lrem(queue(client, queue_name).key, 1, rq_id)
+    discard(client, queue_name, [rq_id])
+
+
+def discard(client: Client, queue_name: str, rq_ids: Iterable[str]) -> None:
+    """Remove what RQ keeps of entries that wait no longer, ours or not.
+
+    Raises:
+        RedisUnavailable
+    """
+    with translated(), client.pipeline(transaction=False) as pipeline:
+        for rq_id in rq_ids:
+            pipeline.delete(RefusingJob.key_for(rq_id), f"rq:executions:{rq_id}")
+            pipeline.lrem(queue(client, queue_name).intermediate_queue_key, 1, rq_id)
+        pipeline.execute()
 
 
 def forget(client: Client, dispatches: Iterable[Dispatch]) -> None:
@@ -128,11 +142,11 @@ def forget(client: Client, dispatches: Iterable[Dispatch]) -> None:
     Raises:
         RedisUnavailable
     """
-    with translated(), client.pipeline(transaction=False) as pipeline:
-        for item in dispatches:
-            pipeline.delete(RefusingJob.key_for(item.rq_id), f"rq:executions:{item.rq_id}")
-            pipeline.lrem(queue(client, item.queue).intermediate_queue_key, 1, item.rq_id)
-        pipeline.execute()
+    by_queue: dict[str, list[str]] = {}
+    for item in dispatches:
+        by_queue.setdefault(item.queue, []).append(item.rq_id)
+    for queue_name, rq_ids in by_queue.items():
+        discard(client, queue_name, rq_ids)
 
 
 def count_workers(client: Client, queue_name: str) -> int:

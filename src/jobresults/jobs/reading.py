@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,17 +191,20 @@ def _jobs(database: Database, owner: str | None, *, with_result: bool = True) ->
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    candidates: tuple[tuple[object, ColumnElement[bool]], ...] = (
-        (wanted.ids, job.c.id.in_(wanted.ids)),
-        (wanted.state, job.c.state.in_(wanted.state)),
-        (wanted.task, job.c.task == wanted.task),
-        (wanted.customer, job.c.customer == wanted.customer),
-        (wanted.tag, job.c.id.in_(select(job_tag.c.job_id).where(job_tag.c.tag == wanted.tag))),
-        (wanted.created_after_ms, job.c.created_at_ms > wanted.created_after_ms),
-        (wanted.created_before_ms, job.c.created_at_ms < wanted.created_before_ms),
-        (wanted.text, _mentions(wanted.text or "")),
+    conditions: tuple[tuple[Any, Callable[[Any], ColumnElement[bool]]], ...] = (
+        (wanted.ids, job.c.id.in_),
+        (wanted.state, job.c.state.in_),
+        (wanted.task, lambda task: job.c.task == task),
+        (wanted.customer, lambda customer: job.c.customer == customer),
+        (
+            wanted.tag,
+            lambda tag: job.c.id.in_(select(job_tag.c.job_id).where(job_tag.c.tag == tag)),
+        ),
+        (wanted.created_after_ms, lambda at_ms: job.c.created_at_ms > at_ms),
+        (wanted.created_before_ms, lambda at_ms: job.c.created_at_ms < at_ms),
+        (wanted.text or None, _mentions),
     )
-    return [condition for given, condition in candidates if given not in (None, (), [])]
+    return [condition(given) for given, condition in conditions if given not in (None, (), [])]
 
 
 def _mentions(text: str) -> ColumnElement[bool]:

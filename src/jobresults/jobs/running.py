@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from jobresults.database import Database
@@ -127,22 +127,19 @@ def unknown_task(database: Database, job_id: str, epoch: int, tasks: Sequence[st
     return None if row is None else str(row.task)
 
 
-def extend_leases(
-    database: Database, worker: str, lease_seconds: float
-) -> Sequence[Row[tuple[str, int]]]:
-    """Heartbeat: extend the leases of all jobs this worker holds, in one statement. Returns their
-    (id, epoch).
+def extend_lease(database: Database, job_id: str, epoch: int, lease_seconds: float) -> None:
+    """Heartbeat of the job that is being run, and of no other that bears the worker's name: a claim
+    whose commit was not answered must run out.
 
     Raises:
-        LedgerUnavailable: the leases run on.
+        LedgerUnavailable: the lease runs on.
     """
     with database.write() as connection:
-        return connection.execute(
+        connection.execute(
             update(job)
-            .where(job.c.worker == worker, job.c.state == State.RUNNING)
+            .where(fenced(job_id, epoch))
             .values(lease_until_ms=database.now_ms() + round(lease_seconds * 1000))
-            .returning(job.c.id, job.c.epoch)
-        ).all()
+        )
 
 
 def cancel_requested(database: Database, job_id: str, epoch: int) -> bool | None:

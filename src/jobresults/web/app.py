@@ -22,7 +22,8 @@ _ACCEPTED = Answer("Accepted: committed to the ledger", bodies.JobBody)
 _PENDING = Answer("Not yet: the job as it is", bodies.JobBody)
 _ENDED = Answer("Ended within the wait: the job with its result or error", bodies.JobBody)
 _RESULT = Answer("What the task returned, byte for byte")
-_UNCHANGED = Answer("The caller has it already")
+_UNCHANGED = Answer("The caller has it already", content_type=None)
+_LOGS = Answer("Log lines", bodies.LogPage, also_as="text/event-stream")
 _STATUS = Answer("How the process is", bodies.StatusBody)
 _SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "wait")
 _SUBMIT_PROBLEMS = (400, 409, 413, 415, 422)
@@ -54,8 +55,8 @@ ROUTES = (
           {200: Answer("Canceled", bodies.JobBody), 202: Answer("Stopping", bodies.JobBody)}, (404, 409)),
     Route("POST", "/v1/jobs/<job_id>/rerun", submit.rerun_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},
           (400, 404, 409, 422), parameters=_SUBMIT_HEADERS),
-    Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: Answer("Log lines", bodies.LogPage)},
-          (400, 404), query=bodies.LogQuery),
+    Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: _LOGS}, (400, 404),
+          query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Tasks

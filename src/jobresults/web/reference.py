@@ -153,6 +153,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.view.__name__ + ("_live" if route.path.endswith("/live") else ""),
         "summary": route.summary,
+        "tags": [route.tag],
         "security": [] if route.scope is PUBLIC else [{"apiKey": [str(route.scope)]}],
         "parameters": [
             *(
@@ -193,10 +194,13 @@ def _query_parameters(model: type[BaseModel] | None) -> Iterable[dict[str, Any]]
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    if answer.model is None and answer.description.startswith("The caller has"):
+    if answer.content_type is None:
         return {"description": answer.description}
     schema = {} if answer.model is None else _ref(answer.model)
-    return {"description": answer.description, "content": {answer.content_type: {"schema": schema}}}
+    content: dict[str, Any] = {answer.content_type: {"schema": schema}}
+    if answer.also_as is not None:
+        content[answer.also_as] = {"schema": {"type": "string"}}
+    return {"description": answer.description, "content": content}
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -17,11 +17,15 @@ PUBLIC = None
 
 @dataclass(frozen=True)
 class Answer:
-    """A success and the model of its body; None: the task's own result, or nothing."""
+    """A success and the model of its body, None: whatever the task returned.
+
+    `content_type` None: there is no body. `also_as`: another type the caller can ask for.
+    """
 
     description: str
     model: type[BaseModel] | None = None
-    content_type: str = "application/json"
+    content_type: str | None = "application/json"
+    also_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Route:
     @property
     def summary(self) -> str:
         return (inspect.getdoc(self.view) or "").partition("\n")[0].rstrip(".")
+
+    @property
+    def tag(self) -> str:
+        """The resource: the file its view stands in."""
+        return self.view.__module__.rpartition(".")[2].capitalize()
 
     @property
     def all_problems(self) -> tuple[int, ...]:

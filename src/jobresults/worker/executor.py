@@ -62,9 +62,12 @@ class Report:
 
     def progress(self, done: int, total: int | None, message: str | None) -> None:
         """Send progress, at most every 100 ms; what is held back goes out with the outcome."""
-        self._held = (
-            PROGRESS + json.dumps({"done": done, "total": total, "message": message}).encode()
-        )
+        report = {
+            "done": _storable_number(done),
+            "total": None if total is None else _storable_number(total),
+            "message": None if message is None else _storable_text(message),
+        }
+        self._held = PROGRESS + json.dumps(report).encode()
         if time.monotonic() - self._last_progress >= _PROGRESS_INTERVAL_SECONDS:
             self._release()
 
@@ -77,6 +80,7 @@ class Report:
 
     def error(self, error: JobError, trace: str | None = None) -> None:
         self._release()
+        trace = None if trace is None else _storable_text(trace)
         self._send(ERROR + json.dumps({"error": asdict(error), "traceback": trace}).encode())
 
     def _release(self) -> None:
@@ -105,17 +109,17 @@ class LogShipper(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self._lines_left <= 0:
             return
-        text = self.format(record)
+        text = _storable_text(self.format(record))
         self._lines_left -= 1
-        self._bytes_left -= len(text.encode("utf-8", "replace"))
-        level = record.levelname
+        self._bytes_left -= len(text.encode())
+        level = record.levelname[:10]
         if self._lines_left <= 0 or self._bytes_left <= 0:
             self._lines_left = 0
             level, text = (
                 "WARNING",
                 "log limit of this job reached; further lines are not kept here",
             )
-        self._report.log(LogLine(round(record.created * 1000), level, record.name, text))
+        self._report.log(LogLine(round(record.created * 1000), level, record.name[:200], text))
 
 
 def execute(
@@ -201,8 +205,18 @@ def timed_out(timeout_seconds: float) -> JobError:
 
 
 def _task_error(error: BaseException, *, retryable: bool) -> JobError:
-    detail = f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode()
+    detail = _storable_text(f"{type(error).__name__}: {error}")
     return JobError("task_error", "Task failed", detail[:_DETAIL_LENGTH], retryable=retryable)
+
+
+def _storable_text(text: str) -> str:
+    """What every database takes: no NUL, no half of a surrogate pair."""
+    return str(text).encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _storable_number(number: int) -> int:
+    """The nearest that fits into 64 bits."""
+    return max(-(2**63), min(2**63 - 1, int(number)))
 
 
 def _within(timeout_seconds: float, call: Callable[[], Any]) -> Any:

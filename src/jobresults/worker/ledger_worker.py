@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from jobresults.database import Database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import outcome, running
 from jobresults.jobs.catalog import Catalog
-from jobresults.jobs.dispatch import Dispatch, RefusingJob, forget, parse_rq_id
+from jobresults.jobs.dispatch import Dispatch, RefusingJob, discard, forget, parse_rq_id
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
 from jobresults.redis_store import Client, ring_bell
@@ -85,11 +84,7 @@ class LedgerWorker(Worker):
         return self.connection_timeout_seconds
 
     def work_until_stopped(self) -> None:
-        """Serve the queues. SIGTERM or SIGINT: finish the job within the grace, then return; again:
-        at once.
-        """
-        signal.signal(signal.SIGTERM, self.request_stop)
-        signal.signal(signal.SIGINT, self.request_stop)
+        """Serve the queues until `request_stop`."""
         logger.info("worker %s serves queues %s", self.name, ", ".join(self.queue_names()))
         pause_seconds = 0.1
         while self._stop_at is None:
@@ -108,7 +103,10 @@ class LedgerWorker(Worker):
         logger.info("worker %s has stopped", self.name)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Note the wish and nothing else: raising here could lose the job that is being taken."""
+        """A signal handler: finish the job within the grace, then stop; the second time, at once.
+
+        It notes the wish and nothing else: raising here could lose the job that is being taken.
+        """
         grace_seconds = (
             0.0 if self._stop_at is not None else self._settings.worker.shutdown_grace_seconds
         )
@@ -120,10 +118,7 @@ class LedgerWorker(Worker):
         """
         if not (isinstance(job, RefusingJob) and job.is_ours):
             logger.error("refused a job in Redis that this service did not put there: %s", job.id)
-            self._quietly(
-                lambda: forget(self._redis, [Dispatch(*parse_rq_id(job.id), queue.name, "")])
-            )
-            self._quietly(lambda: job.delete(remove_from_queue=False))
+            self._quietly(lambda: discard(self._redis, queue.name, [job.id]))
             return
         job_id, epoch = parse_rq_id(job.id)
         claimed = self._claim(job_id, epoch)
@@ -144,7 +139,6 @@ class LedgerWorker(Worker):
                 self._settings,
                 self._catalog.get(claimed.task),
                 claimed,
-                self.name,
                 must_stop=self._grace_is_over,
                 on_heartbeat=lambda: self._quietly(lambda: self._beat_running(job)),
             ).run()
@@ -165,8 +159,11 @@ class LedgerWorker(Worker):
             return None
         except RedisError:
             raise
-        except Exception:
+        except Exception as error:
             logger.exception("refused an entry in Redis that is not a job")
+            rq_id, queue = getattr(error, "job_id", None), getattr(error, "queue", None)
+            if rq_id is not None and queue is not None:
+                self._quietly(lambda: discard(self._redis, queue.name, [rq_id]))
             return None
 
     def _claim(self, job_id: str, epoch: int) -> Claimed | None:
@@ -248,8 +245,9 @@ class LedgerWorker(Worker):
             return
         self._next_beat = time.monotonic() + self._settings.worker.heartbeat_seconds
         if not self.connection.hexists(self.key, "birth"):
+            self.connection.delete(self.key)  # RQ refuses what was written since a flush
             self.register_birth()  # type: ignore[no-untyped-call]
-            self.set_state(WorkerStatus.IDLE)
+            self.set_state(WorkerStatus.IDLE if self.execution is None else WorkerStatus.BUSY)
         with self.connection.pipeline() as pipeline:
             register(self, pipeline)
             self.heartbeat(pipeline=pipeline)

@@ -32,7 +32,11 @@ def run(settings: Settings) -> int:
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     if not _wait_until_ready(database, redis, stop):
         return 0
-    LedgerWorker(redis, database, catalog, settings).work_until_stopped()
+    worker = LedgerWorker(redis, database, catalog, settings)
+    signal.signal(signal.SIGTERM, worker.request_stop)
+    signal.signal(signal.SIGINT, worker.request_stop)
+    if not stop.is_set():  # by a signal while the worker was made
+        worker.work_until_stopped()
     return 0
 
 

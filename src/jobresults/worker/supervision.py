@@ -60,7 +60,6 @@ class Attempt:
         settings: Settings,
         task: Task,
         job: Claimed,
-        worker: str,
         *,
         must_stop: Callable[[], bool],
         on_heartbeat: Callable[[], None],
@@ -68,7 +67,6 @@ class Attempt:
         self._database = database
         self._settings = settings
         self._job = job
-        self._worker = worker
         self._must_stop = must_stop
         self._on_heartbeat = on_heartbeat
         self._cancel_flag = mmap.mmap(-1, 1)
@@ -122,7 +120,7 @@ class Attempt:
                 self._take(self._pipe.recv_bytes())
                 if timeout_seconds:
                     return
-        except EOFError:
+        except (EOFError, OSError):  # the executor was killed, perhaps in the middle of a message
             if timeout_seconds:
                 time.sleep(0.001)  # closed but not reaped yet
 
@@ -186,7 +184,12 @@ class Attempt:
     def _heartbeat(self) -> None:
         self._on_heartbeat()
         try:
-            running.extend_leases(self._database, self._worker, self._settings.worker.lease_seconds)
+            running.extend_lease(
+                self._database,
+                self._job.id,
+                self._job.epoch,
+                self._settings.worker.lease_seconds,
+            )
         except LedgerUnavailable as error:
             logger.warning("heartbeat missed: %s", error)
 

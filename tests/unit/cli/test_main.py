@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from jobresults.accounts.api_keys import KeyRing, Scope
+from jobresults.accounts.api_keys import KeyRing, Principal, Scope
 from jobresults.cli.main import COMMANDS, main
 from jobresults.database import open_database
 from jobresults.settings import DatabaseSettings
@@ -101,7 +101,7 @@ def test_an_issued_key_is_all_that_is_printed_and_is_accepted(ledger: DatabaseSe
     database = open_database(ledger)
     principal = KeyRing(database).authenticate(result.stdout.removesuffix("\n"))
     database.close()
-    assert (principal.client, principal.scopes) == ("shop", {Scope.READ})
+    assert principal == Principal("shop", frozenset({Scope.READ}))
 
 
 def test_every_scope_there_is_can_be_granted(ledger: DatabaseSettings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from jobresults.embedded.child import Program
 
 Python = Callable[..., Program]
-Eventually = Callable[[Callable[[], bool]], bool]
 
 
 @pytest.fixture
@@ -25,16 +23,3 @@ def python() -> Python:
         return Program(name, words, stops_last=last)
 
     return program
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Tells whether a condition becomes true within 20 s."""
-
-    def holds(condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
-        while not (held := condition()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return held
-
-    return holds

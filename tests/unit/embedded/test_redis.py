@@ -14,8 +14,8 @@ import redis
 from jobresults.embedded.redis import PrivateRedis, find_server, private_redis, server_version
 from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
+from tests.services.process import eventually
 
-Eventually = Callable[[Callable[[], bool]], bool]
 StandIn = Callable[[str, str], Path]
 
 
@@ -89,20 +89,20 @@ def test_what_cannot_run_has_no_version(tmp_path: Path) -> None:
     assert server_version(str(tmp_path / "missing")) == ()
 
 
-def test_what_was_written_survives_a_crash(tmp_path: Path, eventually: Eventually) -> None:
+def test_what_was_written_survives_a_crash(tmp_path: Path) -> None:
     with private_redis(Settings(), tmp_path / "redis") as private:
         with running(private) as (_, client):
-            assert eventually(lambda: answers(client))
+            eventually(lambda: answers(client), "Redis answers")
             client.set("job", "dispatched")
         with running(private) as (_, client):
-            assert eventually(lambda: answers(client))
+            eventually(lambda: answers(client), "Redis answers")
             assert client.get("job") == "dispatched"
 
 
-def test_only_its_user_can_reach_it(tmp_path: Path, eventually: Eventually) -> None:
+def test_only_its_user_can_reach_it(tmp_path: Path) -> None:
     with private_redis(Settings(), tmp_path / "redis") as private, running(private) as server:
         process, client = server
-        assert eventually(lambda: answers(client))
+        eventually(lambda: answers(client), "Redis answers")
         socket = Path(private.url.removeprefix("unix://"))
         for directory in (socket.parent, tmp_path / "redis"):
             assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -110,9 +110,9 @@ def test_only_its_user_can_reach_it(tmp_path: Path, eventually: Eventually) -> N
         assert process.net_connections("inet") == []
 
 
-def test_it_never_evicts_and_syncs_every_second(tmp_path: Path, eventually: Eventually) -> None:
+def test_it_never_evicts_and_syncs_every_second(tmp_path: Path) -> None:
     with private_redis(Settings(), tmp_path / "redis") as private, running(private) as (_, client):
-        assert eventually(lambda: answers(client))
+        eventually(lambda: answers(client), "Redis answers")
         assert client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save") == {
             "appendonly": "yes",
             "appendfsync": "everysec",
@@ -122,13 +122,13 @@ def test_it_never_evicts_and_syncs_every_second(tmp_path: Path, eventually: Even
 
 
 def test_a_path_with_spaces_and_a_long_one_work(
-    tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = tmp_path / ("so long " * 12)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with private_redis(Settings(), long / "redis") as private, running(private) as (_, client):
-        assert eventually(lambda: answers(client))
+        eventually(lambda: answers(client), "Redis answers")
     assert (long / "redis" / "appendonly.aof").exists() or list(long.glob("redis/appendonlydir/*"))
 
 

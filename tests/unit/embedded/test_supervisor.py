@@ -16,9 +16,9 @@ import pytest
 
 from jobresults.embedded.child import Program
 from jobresults.embedded.supervisor import StartFailed, Supervisor
+from tests.services.process import eventually
 
 Python = Callable[..., Program]
-Eventually = Callable[[Callable[[], bool]], bool]
 
 SLEEP = "import time; time.sleep(600)"
 # Says so in a file once it would survive SIGTERM.
@@ -121,9 +121,7 @@ signal.pause()
     assert "web ended: killed by SIGKILL; starting it again in 0.02 s" in caplog.text
 
 
-def test_what_a_dead_child_leaves_in_its_group_is_killed(
-    python: Python, tmp_path: Path, eventually: Eventually
-) -> None:
+def test_what_a_dead_child_leaves_in_its_group_is_killed(python: Python, tmp_path: Path) -> None:
     orphan = tmp_path / "orphan"
     fork_and_die = f"""
 import os, pathlib, sys, time
@@ -135,7 +133,7 @@ pathlib.Path(sys.argv[1]).write_text(str(os.getpgid(0)))
         supervisor.start(python(fork_and_die, orphan))
         with pytest.raises(StartFailed, match="child did not start: exit status 0"):
             supervisor.wait_until(lambda: False, 20)
-        assert eventually(lambda: not _group_exists(int(orphan.read_text())))
+        eventually(lambda: not _group_exists(int(orphan.read_text())), "the group is gone")
 
 
 def test_a_child_that_dies_while_starting_is_an_error(python: Python) -> None:
@@ -159,7 +157,7 @@ def test_a_signal_ends_waiting() -> None:
         assert supervisor.is_stopping
 
 
-def test_handlers_are_given_back_and_ignored_signals_stay_ignored() -> None:
+def test_handlers_are_given_back_and_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Supervisor():
@@ -171,21 +169,27 @@ def test_handlers_are_given_back_and_ignored_signals_stay_ignored() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux'")
-def test_killing_the_supervisor_leaves_no_child(tmp_path: Path, eventually: Eventually) -> None:
+def test_killing_the_supervisor_leaves_no_child(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     command = [sys.executable, "-c", SUPERVISE, sys.executable, "-c", STUBBORN, str(mark)]
     process = subprocess.Popen(command)
     try:
-        assert eventually(mark.exists)
+        eventually(mark.exists, "the child runs")
         (child,) = psutil.Process(process.pid).children()
     finally:
         process.kill()
         process.wait()
-    assert eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not _is_alive(child), "the child is dead")
 
 
 def _group_exists(group: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, 0)
         return True
+    return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
     return False

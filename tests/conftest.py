@@ -1,0 +1,26 @@
+"""What all tests have: an environment without settings, and real services on request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+# Each after those it imports, so that pytest can rewrite their assertions.
+pytest_plugins = [
+    "tests.services.redis_server",
+    "tests.services.postgresql_server",
+    "tests.services.ledger",
+    "tests.services.stacks",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shell_settings() -> Iterator[Mapping[str, str]]:
+    """The JOBRESULTS_… variables of the shell, taken away: no test depends on them by accident."""
+    found = {name: text for name, text in os.environ.items() if name.startswith("JOBRESULTS_")}
+    with pytest.MonkeyPatch.context() as environ:
+        for name in found:
+            environ.delenv(name)
+        yield found

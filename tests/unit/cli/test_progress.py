@@ -1,0 +1,37 @@
+"""A job's progress in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobresults.cli.progress import describe, progress_shown
+
+
+@pytest.mark.parametrize(
+    ("job", "text"),
+    [
+        ({"state": "queued", "waiting_on": "worker"}, "queued, waiting on worker"),
+        ({"state": "running"}, "running"),
+        ({"state": "running", "progress": (3, 10, "reading")}, "running 3/10: reading"),
+        ({"state": "running", "progress": (3, None, None)}, "running 3"),
+        ({"state": "running", "progress": (0, 10, None)}, "running 0/10"),
+    ],
+)
+def test_state_and_progress_are_one_line(job: dict[str, Any], text: str) -> None:
+    progress = job.get("progress")
+    document = {
+        "waiting_on": None,
+        **job,
+        "progress": progress and dict(zip(("done", "total", "message"), progress, strict=True)),
+    }
+    assert describe(document) == text
+
+
+def test_without_a_terminal_only_changes_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    job = {"state": "running", "waiting_on": None}
+    with progress_shown() as show:
+        for done in (1, 1, 2):
+            show({**job, "progress": {"done": done, "total": 2, "message": None}})
+    assert capsys.readouterr() == ("", "running 1/2\nrunning 2/2\n")
