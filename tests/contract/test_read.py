@@ -1,4 +1,4 @@
-"""`GET /get_result` and `GET /v1/jobs/{id}/result`: every row of their table, and the job itself."""
+"""`GET /get_result` and `GET /v1/jobs/{id}/result`: every row of their table."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ApiDocument:
         assert re.fullmatch(r"\d+", retry_after), retry_after
         assert 1 <= int(retry_after) <= 30
         if response.headers.get("Content-Type") == _PROBLEM:
-            _check_problem(response)
+            check_problem(response)
         elif response.status_code not in _NO_BODY:
             assert response.status_code < 400 or response.status_code == 503
         operation = self._operation(response)
@@ -78,7 +78,7 @@ class ApiDocument:
         return Draft202012Validator(whole, format_checker=FormatChecker())
 
 
-def _check_problem(response: requests.Response) -> None:
+def check_problem(response: requests.Response) -> None:
     """RFC 9457, in the one shape that all problems have here."""
     problem = response.json()
     assert problem["status"] == response.status_code

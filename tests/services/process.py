@@ -22,7 +22,7 @@ _SETPRIV = shutil.which("setpriv")
 _DIE_WITH_PARENT = (_SETPRIV, "--pdeathsig", "KILL", "--") if _SETPRIV else ()
 
 
-def eventually(condition: Callable[[], T], what: str, *, within_seconds: float = 30) -> T:
+def eventually(condition: Callable[[], T | None], what: str, *, within_seconds: float = 30) -> T:
     """The first true value of `condition`, asked again and again.
 
     Raises:
@@ -81,24 +81,24 @@ class Process:
     def stop(
         self, number: signal.Signals = signal.SIGTERM, *, grace_seconds: float = 15
     ) -> int | None:
-        """Ask it to end, and see to it. Returns its exit status, None if it had to be killed."""
+        """Ask it to end, and see to it. Returns as `end`."""
         self.send(number)
         return self.end(grace_seconds=grace_seconds)
 
     def end(self, *, grace_seconds: float = 15) -> int | None:
-        """Wait for its end, then kill it and whatever is left of its session. Returns as `stop`."""
+        """Wait for its end, then kill it and whatever is left of its session.
+
+        Returns its exit status; None if anything had to be killed.
+        """
         status: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = self._process.wait(grace_seconds)
-        for process in self.left():
+        left = [process for process in psutil.process_iter() if _session(process) == self.pid]
+        for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait()
-        return status
-
-    def left(self) -> list[psutil.Process]:
-        """The living processes of its session."""
-        return [process for process in psutil.process_iter() if _session(process) == self.pid]
+        return None if left else status
 
 
 def _session(process: psutil.Process) -> int | None:

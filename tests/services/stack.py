@@ -116,7 +116,7 @@ class Stack:
         path: str,
         *,
         key: str | None = "",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
         **options: Any,
     ) -> requests.Response:
         """An answer, already held against the OpenAPI document. `key` None: no credentials."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -19,6 +20,7 @@ from jobresults.errors import InvalidRequest, Unauthenticated
 
 _CACHE_SECONDS = 5.0
 _CACHE_ENTRIES = 10_000
+_TOKEN = re.compile(r"jr_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 
 class Scope(StrEnum):
@@ -104,10 +106,12 @@ class KeyRing:
         return remembered[1]
 
     def _look_up(self, token: str, digest: str) -> Principal | None:
-        key_id = token.removeprefix("jr_").partition("_")[0][:12]
+        parts = _TOKEN.fullmatch(token)
+        if parts is None:
+            return None
         with self._database.read() as connection:
             row = connection.execute(
-                select(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at_ms.is_(None))
+                select(api_key).where(api_key.c.id == parts[1], api_key.c.revoked_at_ms.is_(None))
             ).first()
         if row is None or not hmac.compare_digest(row.key_sha256, digest):
             return None

@@ -59,6 +59,5 @@ def read_answer(response: requests.Response, content: bytes, wait_seconds: float
         document = None
     if response.status_code >= 300:
         raise failure_of(response.status_code, document, asked)
-    elapsed_seconds = response.elapsed.total_seconds()
-    held = wait_seconds > 0 and elapsed_seconds >= _HELD * wait_seconds
+    held = response.elapsed.total_seconds() >= _HELD * wait_seconds
     return Answer(response.status_code, document, asked, held)

@@ -26,7 +26,8 @@ def pauses(deadline: float) -> Generator[float, Any, None]:
     ceilings = backoff.expo(factor=_FIRST_CEILING_SECONDS, max_value=_LAST_CEILING_SECONDS)
     next(ceilings)
     failure: ClientError = yield 0.0
-    for ceiling in ceilings:
+    while True:
+        ceiling = next(ceilings)
         floor = failure.retry_after_seconds or 0.0
         spare = deadline - time.monotonic() - floor
         if spare <= 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import select, update
 
@@ -26,35 +27,17 @@ def cancel(database: Database, job_id: str) -> State:
     """
     with database.write() as connection:
         row = connection.execute(
-            update(job)
-            .where(job.c.id == job_id, job.c.state == State.QUEUED)
-            .values(
-                **ended_values(database, State.CANCELED),
-                epoch=job.c.epoch + 1,
-                error=json.dumps(asdict(CANCELED)),
-            )
-            .returning(job.c.attempt)
-        ).first()
-        if row is not None:
-            events.append(
-                database, connection, [events.Entry(job_id, Event.CANCELED, row.attempt, {})]
-            )
-            return State.CANCELED
-        row = connection.execute(
-            update(job)
-            .where(
-                job.c.id == job_id,
-                job.c.state == State.RUNNING,
-                job.c.cancel_requested_at_ms.is_(None),
-            )
-            .values(cancel_requested_at_ms=database.now_ms())
-            .returning(job.c.attempt)
-        ).first()
-        if row is not None:
-            events.append(
-                database,
-                connection,
-                [events.Entry(job_id, Event.CANCEL_REQUESTED, row.attempt, {})],
-            )
-            return State.RUNNING
-        return State(connection.execute(select(job.c.state).where(job.c.id == job_id)).scalar_one())
+            select(job.c.state, job.c.attempt, job.c.cancel_requested_at_ms)
+            .where(job.c.id == job_id)
+            .with_for_update()  # so that no retry slips in between
+        ).one()
+        values: dict[str, Any] = {"cancel_requested_at_ms": database.now_ms()}
+        if row.state == State.QUEUED:
+            values = ended_values(database, State.CANCELED)
+            values |= {"epoch": job.c.epoch + 1, "error": json.dumps(asdict(CANCELED))}
+        elif row.state != State.RUNNING or row.cancel_requested_at_ms is not None:
+            return State(row.state)
+        connection.execute(update(job).where(job.c.id == job_id).values(**values))
+        event = Event.CANCELED if row.state == State.QUEUED else Event.CANCEL_REQUESTED
+        events.append(database, connection, [events.Entry(job_id, event, row.attempt, {})])
+        return State.CANCELED if row.state == State.QUEUED else State.RUNNING

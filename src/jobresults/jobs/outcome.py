@@ -82,14 +82,16 @@ def fail(
         LedgerUnavailable: try again; repeating is harmless.
     """
     with database.write() as connection:
-        canceled = _cancel_if_requested(database, connection, job_id, epoch)
-        if canceled is not None:
-            return canceled
         row = connection.execute(
-            select(job.c.attempt, job.c.max_attempts).where(fenced(job_id, epoch))
+            select(job.c.attempt, job.c.max_attempts)
+            .where(fenced(job_id, epoch))
+            .with_for_update()  # a wish to cancel comes before or after, not in between
         ).first()
         if row is None:
             return _already(connection, job_id, epoch)
+        canceled = _cancel_if_requested(database, connection, job_id, epoch)
+        if canceled is not None:
+            return canceled
         if error.retryable and row.attempt < row.max_attempts:
             pause_ms = round(backoff_seconds(settings, row.attempt) * 1000)
             connection.execute(
@@ -131,12 +133,9 @@ def requeue(database: Database, job_id: str, epoch: int, reason: str) -> State |
         LedgerUnavailable: the lease runs out instead.
     """
     with database.write() as connection:
-        canceled = _cancel_if_requested(database, connection, job_id, epoch)
-        if canceled is not None:
-            return canceled
         row = connection.execute(
             update(job)
-            .where(fenced(job_id, epoch))
+            .where(fenced(job_id, epoch) & job.c.cancel_requested_at_ms.is_(None))
             .values(
                 **queued_values(),
                 waiting_on=WaitingOn.WORKER,
@@ -146,7 +145,9 @@ def requeue(database: Database, job_id: str, epoch: int, reason: str) -> State |
             .returning(job.c.attempt)
         ).first()
         if row is None:
-            return _already(connection, job_id, epoch)
+            return _cancel_if_requested(database, connection, job_id, epoch) or _already(
+                connection, job_id, epoch
+            )
         events.append(
             database,
             connection,

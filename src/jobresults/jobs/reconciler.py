@@ -52,10 +52,11 @@ def take_over_expired_leases(database: Database, batch_size: int) -> list[Dispat
     with database.write() as connection:
         batch = over & job.c.id.in_(_locked(over, batch_size))
         canceled = _end(database, connection, batch & canceling, State.CANCELED, CANCELED)
+        batch &= ~canceling  # one who asks meanwhile has the next sweep
         failed = _end(database, connection, batch & exhausted, State.FAILED, WORKER_LOST)
         requeued = connection.execute(
             update(job)
-            .where(batch)
+            .where(batch & ~exhausted)
             .values(**queued_values(), waiting_on=WaitingOn.WORKER, due_at_ms=database.now_ms())
             .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
         ).all()

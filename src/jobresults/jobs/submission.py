@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -107,6 +108,9 @@ class Submissions:
             )
             if (getattr(submission, name) or 0) > limit
         ]
+        if (submission.run_at_ms or 0) / 1000 - time.time() > self._settings.max_delay_seconds:
+            limit = self._settings.max_delay_seconds
+            problems.append({"path": "run_at", "message": f"must be at most {limit} s from now"})
         queues = self._catalog.queues
         if submission.queue is not None and submission.queue not in queues:
             problems.append(

@@ -14,6 +14,7 @@ CustomerName = Annotated[
 Tag = Annotated[
     str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
+FilterText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
@@ -62,12 +63,10 @@ class ListQuery(_Request):
         default_factory=list, max_length=100, description="Up to 100: read these jobs"
     )
     state: list[StateName] = Field(default_factory=list, description="Repeat for several")
-    task: str | None = None
-    customer: str | None = None
-    tag: str | None = None
-    q: str | None = Field(
-        None, max_length=200, description="Text in task, customer or error; or a job's id"
-    )
+    task: FilterText | None = None
+    customer: FilterText | None = None
+    tag: FilterText | None = None
+    q: FilterText | None = Field(None, description="Text in task, customer or error; or a job's id")
     created_after: AwareDatetime | None = None
     created_before: AwareDatetime | None = None
     cursor: JobId | None = Field(None, description="`next_cursor` of the page before")
@@ -77,7 +76,7 @@ class ListQuery(_Request):
 class LogQuery(_Request):
     """Where to go on reading log lines."""
 
-    after: int = Field(0, ge=0, description="`next_after` of the page before")
+    after: int = Field(0, ge=0, le=2**63 - 1, description="`next_after` of the page before")
     limit: int = Field(500, ge=1, le=1000)
 
 

@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 
 import jiter
 from flask import request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from jobresults.errors import InvalidRequest, UnsupportedMediaType
+from jobresults.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from jobresults.web.bodies import CustomerName
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_customer_name: TypeAdapter[str] = TypeAdapter(CustomerName)
 _JSON_TYPE = re.compile(r"application/(json|[\w.-]+\+json)")
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -33,12 +35,13 @@ def read_json() -> Any:
     Raises:
         EmptyPayload: no body.
         UnsupportedMediaType: another type, or an encoded (compressed) body.
+        PayloadTooLarge: over `web.max_body_bytes`.
         InvalidRequest: not JSON, duplicate keys, NaN or infinity, lone surrogates, NUL, or nested
             over 200 deep.
     """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("encoded bodies are not accepted; send the JSON as it is")
-    body = request.get_data(cache=False)
+    body = _body()
     if not body.strip():
         raise EmptyPayload("Payload Empty")
     if not _JSON_TYPE.fullmatch(request.mimetype):
@@ -53,6 +56,14 @@ def read_json() -> Any:
     return document
 
 
+def _body() -> bytes:
+    body = request.get_data(cache=False)
+    # A body without a length is cut at the limit, where one with a length is refused by werkzeug.
+    if request.content_length is None and request.environ["wsgi.input"].read(1):
+        raise PayloadTooLarge("the body is larger than this service accepts; send less at once")
+    return body
+
+
 def canonical(document: Any) -> str:
     """JSON text that is the same for documents that mean the same.
 
@@ -65,6 +76,18 @@ def canonical(document: Any) -> str:
         raise InvalidRequest(
             "the body has a number too large for JSON readers (like 1e999)"
         ) from error
+
+
+def customer_name(text: str) -> str:
+    """The text, if a customer can be called so.
+
+    Raises:
+        InvalidRequest
+    """
+    try:
+        return _customer_name.validate_python(text)
+    except ValidationError as error:
+        raise InvalidRequest("the customer's name must be 1 to 200 printable characters") from error
 
 
 def parse(model: type[Model], document: Any) -> Model:

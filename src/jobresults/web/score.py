@@ -7,6 +7,7 @@ from flask import Response, request
 from jobresults.errors import InvalidRequest, NotFound
 from jobresults.jobs import reading
 from jobresults.jobs.states import State
+from jobresults.web.request_body import customer_name
 from jobresults.web.results import pending_response, result_response
 from jobresults.web.services import owner, services
 
@@ -23,7 +24,7 @@ def get_score() -> Response:
         record = reading.latest_of_customer(
             services().database,
             task=services().settings.tasks.score,
-            customer=customer,
+            customer=customer_name(customer),
             owner=owner(),
             states=states,
         )

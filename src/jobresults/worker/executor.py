@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -37,6 +38,7 @@ PROGRESS, LOG, RESULT, ERROR = b"P", b"L", b"R", b"E"
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
 _DETAIL_LENGTH = 2_000
+_TRACEBACK_LENGTH = 50_000
 
 
 class TaskTimeout(BaseException):
@@ -53,10 +55,13 @@ def run_dispatched() -> NoReturn:
 
 
 class Report:
-    """The executor's end of the pipe to its parent."""
+    """The executor's end of the pipe to its parent; the task's threads may share it."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._sending = False
         self._last_progress = 0.0
         self._held: bytes | None = None
 
@@ -65,7 +70,7 @@ class Report:
         report = {
             "done": _storable_number(done),
             "total": None if total is None else _storable_number(total),
-            "message": None if message is None else _storable_text(message),
+            "message": None if message is None else _storable_text(message)[:_DETAIL_LENGTH],
         }
         self._held = PROGRESS + json.dumps(report).encode()
         if time.monotonic() - self._last_progress >= _PROGRESS_INTERVAL_SECONDS:
@@ -80,21 +85,36 @@ class Report:
 
     def error(self, error: JobError, trace: str | None = None) -> None:
         self._release()
-        trace = None if trace is None else _storable_text(trace)
-        self._send(ERROR + json.dumps({"error": asdict(error), "traceback": trace}).encode())
+        report = {
+            "error": asdict(error) | {"detail": _storable_text(error.detail)[:_DETAIL_LENGTH]},
+            "traceback": None if trace is None else _storable_text(trace)[-_TRACEBACK_LENGTH:],
+        }
+        self._send(ERROR + json.dumps(report).encode())
 
     def _release(self) -> None:
         if self._held is not None:
             self._send(self._held)
             self._held, self._last_progress = None, time.monotonic()
 
+    def raise_timeout(self, _signal: int, _frame: FrameType | None) -> None:
+        """A handler of SIGALRM. Not in the middle of a message, for that would tear the stream: the
+        alarm comes again. Blocking the signal would not do, since any thread may receive it.
+
+        Raises:
+            TaskTimeout
+        """
+        if not self._sending:
+            raise TaskTimeout
+
     def _send(self, message: bytes) -> None:
-        # A timeout raised in the middle of a message would tear the stream.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-        try:
-            self._pipe.send_bytes(message)
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        if os.getpid() != self._pid:
+            return  # the task has forked, and its child logs
+        with self._lock:
+            try:
+                self._sending = True
+                self._pipe.send_bytes(message)
+            finally:
+                self._sending = False
 
 
 class LogShipper(logging.Handler):
@@ -109,7 +129,11 @@ class LogShipper(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self._lines_left <= 0:
             return
-        text = _storable_text(self.format(record))
+        try:
+            text = _storable_text(self.format(record))
+        except Exception:  # noqa: BLE001 - as logging's own handlers: a bad line does not fail its task
+            self.handleError(record)
+            return
         self._lines_left -= 1
         self._bytes_left -= len(text.encode())
         level = record.levelname[:10]
@@ -170,14 +194,13 @@ def execute(
 
 def _attempt(task: Task, job: Claimed, settings: JobsSettings, report: Report) -> None:
     try:
-        value = _within(job.timeout_seconds, lambda: task.call(job.params))
+        value = _within(job.timeout_seconds, lambda: task.call(job.params), report)
         result = task.encode_result(value)
     except TaskTimeout:
         report.error(timed_out(job.timeout_seconds), traceback.format_exc())
     except ResultError as error:
-        detail = str(error)[:_DETAIL_LENGTH]
         report.error(
-            JobError("result_not_serializable", "Result is not JSON", detail, retryable=False)
+            JobError("result_not_serializable", "Result is not JSON", str(error), retryable=False)
         )
     except PermanentError as error:
         report.error(_task_error(error, retryable=False), traceback.format_exc())
@@ -205,8 +228,8 @@ def timed_out(timeout_seconds: float) -> JobError:
 
 
 def _task_error(error: BaseException, *, retryable: bool) -> JobError:
-    detail = _storable_text(f"{type(error).__name__}: {error}")
-    return JobError("task_error", "Task failed", detail[:_DETAIL_LENGTH], retryable=retryable)
+    detail = f"{type(error).__name__}: {error}"
+    return JobError("task_error", "Task failed", detail, retryable=retryable)
 
 
 def _storable_text(text: str) -> str:
@@ -219,13 +242,9 @@ def _storable_number(number: int) -> int:
     return max(-(2**63), min(2**63 - 1, int(number)))
 
 
-def _within(timeout_seconds: float, call: Callable[[], Any]) -> Any:
+def _within(timeout_seconds: float, call: Callable[[], Any], report: Report) -> Any:
     """Interrupt `call` when its time is over, and again every second in case it swallows that."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise TaskTimeout
-
-    signal.signal(signal.SIGALRM, interrupt)
+    signal.signal(signal.SIGALRM, report.raise_timeout)
     signal.setitimer(signal.ITIMER_REAL, timeout_seconds, 1.0)
     try:
         return call()

@@ -7,9 +7,10 @@ WITHOUT_THE_SERVICE = """
 import sys
 from importlib.metadata import packages_distributions
 
+loaded = set(sys.modules)  # by a coverage measurement, if by anything
 needed = {"jobresults", "requests", "backoff", "urllib3", "certifi", "idna", "charset-normalizer"}
 for package, distributions in packages_distributions().items():
-    if not needed.intersection(distributions) and package not in sys.modules:
+    if not needed.intersection(distributions) and package not in loaded:
         sys.modules[package] = None
 
 from jobresults import Client
@@ -17,7 +18,7 @@ from jobresults import Client
 Client("http://127.0.0.1:8000", "key")
 print(*sorted(name for name in sys.modules if name.startswith("jobresults")))
 for heavy in ("flask", "rq", "sqlalchemy", "redis", "pydantic", "gevent", "yaml", "click"):
-    assert sys.modules[heavy] is None, heavy
+    assert heavy in loaded or sys.modules[heavy] is None, heavy
 """
 
 

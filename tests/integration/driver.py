@@ -1,0 +1,142 @@
+"""Moves jobs through a ledger as the processes of the service do, and looks at what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rq.utils import as_text
+from sqlalchemy import Row, select, update
+
+from jobresults.database import Database
+from jobresults.jobs import cancellation, outcome, reading, reconciler, running
+from jobresults.jobs.catalog import load_catalog
+from jobresults.jobs.dispatch import queue
+from jobresults.jobs.model import job
+from jobresults.jobs.outcome import JobError
+from jobresults.jobs.running import Claimed
+from jobresults.jobs.states import State
+from jobresults.jobs.submission import Accepted, Submission, Submissions
+from jobresults.redis_store import Client
+from jobresults.settings import JobsSettings
+from tests.services.ledger import POSTGRESQL
+
+CATALOG = load_catalog(["tests.support.sample_tasks"])
+TASKS = [task.name for task in CATALOG]
+SETTINGS = JobsSettings(retry_base_seconds=60)
+BOOM = JobError("task_error", "Task failed", "ValueError: boom")
+FATAL = replace(BOOM, retryable=False)
+
+on_postgresql = pytest.mark.parametrize("database_url", [POSTGRESQL], indirect=True)
+
+
+class Driver:
+    """One ledger and one Redis, without processes around them."""
+
+    def __init__(
+        self, database: Database, redis: Client, settings: JobsSettings = SETTINGS
+    ) -> None:
+        self.database, self.redis, self.settings = database, redis, settings
+        self.submissions = Submissions(database, redis, CATALOG, settings)
+
+    def accept(self, task: str = "echo", params: Any = None, **options: Any) -> Accepted:
+        """Hand in a job of client `me`."""
+        options = {"client": "me", **options}
+        return self.submissions.submit(
+            Submission(task=task, params_json=json.dumps(params or {}).encode(), **options)
+        )
+
+    def submit(self, task: str = "echo", params: Any = None, **options: Any) -> str:
+        """The id of a new job."""
+        return self.accept(task, params, **options).job_id
+
+    def claim(self, job_id: str, *, worker: str = "w", tasks: Sequence[str] = TASKS) -> Claimed:
+        """Start the job, as it is dispatched now."""
+        claimed = self.try_claim(job_id, self.row(job_id).epoch, worker=worker, tasks=tasks)
+        assert claimed is not None
+        return claimed
+
+    def try_claim(
+        self, job_id: str, epoch: int, *, worker: str = "w", tasks: Sequence[str] = TASKS
+    ) -> Claimed | None:
+        """Start the job if that dispatch is still good."""
+        return running.claim(
+            self.database, job_id, epoch, worker=worker, lease_seconds=15, tasks=tasks
+        )
+
+    def start(self, task: str = "echo", **options: Any) -> Claimed:
+        """A job that runs."""
+        return self.claim(self.submit(task, **options))
+
+    def end(self, state: State, **options: Any) -> str:
+        """The id of a job that has ended so."""
+        claimed = self.start(**options)
+        if state is State.SUCCEEDED:
+            self.succeed(claimed)
+        elif state is State.FAILED:
+            self.fail(claimed, FATAL)
+        else:
+            self.cancel(claimed.id)
+            self.succeed(claimed)
+        return claimed.id
+
+    def succeed(self, claimed: Claimed, result: bytes = b"1") -> State | None:
+        return outcome.succeed(self.database, claimed.id, claimed.epoch, result)
+
+    def fail(self, claimed: Claimed, error: JobError = BOOM) -> State | None:
+        return outcome.fail(
+            self.database, self.settings, claimed.id, claimed.epoch, error, "Traceback"
+        )
+
+    def requeue(self, claimed: Claimed) -> State | None:
+        return outcome.requeue(self.database, claimed.id, claimed.epoch, "shutdown")
+
+    def cancel(self, job_id: str) -> State:
+        return cancellation.cancel(self.database, job_id)
+
+    def lose_worker(self, job_id: str) -> None:
+        """Nothing was heard of the job's worker for too long, and the reconciler has noticed."""
+        self.alter(job_id, lease_until_ms=0)
+        reconciler.take_over_expired_leases(self.database, 1_000)
+
+    def alter(self, job_id: str, **columns: Any) -> None:
+        """Change the row, as time or an outage would."""
+        with self.database.write() as connection:
+            connection.execute(update(job).where(job.c.id == job_id).values(**columns))
+
+    def row(self, job_id: str) -> Row[Any]:
+        """All that the ledger holds of the job itself."""
+        with self.database.read() as connection:
+            return connection.execute(select(job).where(job.c.id == job_id)).one()
+
+    def rows(self) -> Sequence[Row[Any]]:
+        with self.database.read() as connection:
+            return connection.execute(select(job).order_by(job.c.id)).all()
+
+    def now_ms(self) -> int:
+        with self.database.read() as connection:
+            return int(connection.execute(select(self.database.now_ms())).scalar_one())
+
+    def events(self, job_id: str) -> list[str]:
+        """The timeline's words."""
+        return [event["event"] for event in reading.timeline(self.database, job_id)]
+
+    def detail(self, job_id: str) -> dict[str, Any]:
+        """What the timeline's last line says."""
+        detail: dict[str, Any] = reading.timeline(self.database, job_id)[-1]["detail"]
+        return detail
+
+    def waiting(self, queue_name: str = "default") -> list[str]:
+        """The entries of a queue in Redis, the next one first."""
+        return queue(self.redis, queue_name).get_job_ids()
+
+    def rq_id(self, job_id: str) -> str:
+        """The entry of the job as it is dispatched now."""
+        return f"{job_id}_{self.row(job_id).epoch}"
+
+    def rq_hashes(self) -> set[str]:
+        """The RQ jobs in Redis, waiting or not."""
+        return {as_text(key).removeprefix("rq:job:") for key in self.redis.keys("rq:job:*")}
