@@ -120,7 +120,7 @@ def _loggers(level: str, handlers: Container[str], *, debug: bool) -> dict[str, 
             "propagate": False,
         },
         # It tells of every look at the schema, several times at each start.
-        "alembic": {"level": "WARNING", "propagate": True},
+        "alembic": {"level": "DEBUG" if debug else "WARNING", "propagate": True},
         "jobresults": {"level": level, "propagate": True},
     }
 

@@ -54,7 +54,7 @@ class Phone:
     """One customer's messages and, in hundredths, the balance of the account they tell of."""
 
     def __init__(self, customer: str, bank: str = "", balance: int = 0) -> None:
-        self.random = random.Random(customer)  # noqa: S311 - the same every time is the point
+        self.random = random.Random(customer)
         self.bank = bank
         self.balance = balance
         self.write = indian

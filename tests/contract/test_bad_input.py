@@ -42,7 +42,7 @@ MALFORMED = {
     "raw NUL": echo(b'"\x00"'),
     "not UTF-8": echo(b'"\xff"'),
     "UTF-16": '{"task": "echo"}'.encode("utf-16"),
-    "deep": b"[" * 201 + b"]" * 201,
+    "deep": b"[" * 1_000 + b"]" * 1_000,
     "very deep": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "a number of 5,000 digits": echo(b"9" * 5_000),
 }

@@ -33,8 +33,9 @@ def cluster(start_postgresql: Callable[[], PostgresqlServer]) -> PostgresqlServe
 
 @pytest.fixture(scope="module")
 def on_cluster(start_stack: StartStack, cluster: PostgresqlServer) -> Stack:
-    """One web process on a PostgreSQL of its own, with few connections to it."""
+    """One web process on a PostgreSQL of its own, with few connections and little patience."""
     settings = {
+        "WEB__WAIT_CAP_SECONDS": "0.5",
         "DATABASE__POOL_SIZE": "2",
         "DATABASE__POOL_TIMEOUT_SECONDS": "0.5",
         "DATABASE__LOCK_TIMEOUT_SECONDS": "1",
@@ -84,10 +85,15 @@ def assert_unavailable(response: requests.Response) -> None:
 def test_a_locked_ledger_accepts_nothing(fragile: Stack) -> None:
     queued = fragile.submit("unserved")
     before = fragile.count_jobs()
-    with locked(fragile):
-        assert_unavailable(fragile.request("POST", "/v1/jobs", json={"task": "echo"}))
-        assert_unavailable(fragile.request("POST", f"/v1/jobs/{queued}/cancel"))
+    with ThreadPoolExecutor() as threads, locked(fragile):
+        writing = [
+            threads.submit(fragile.request, "POST", "/v1/jobs", json={"task": "echo"}),
+            threads.submit(fragile.request, "POST", f"/v1/jobs/{queued}/cancel"),
+        ]
         assert fragile.job(queued)["state"] == "queued"  # readers do not wait for writers
+        for call in writing:
+            assert_unavailable(call.result())
+    assert fragile.job(queued)["state"] == "queued"
     assert fragile.count_jobs() == before
     assert fragile.ended(fragile.submit("echo"))["state"] == "succeeded"
 
@@ -219,6 +225,14 @@ def test_without_database_and_redis_reads_are_unavailable(
     with stopped(cluster, on_cluster), without_redis(on_cluster):
         assert_unavailable(on_cluster.request("GET", f"/get_result?job_id={done}&wait=5"))
         assert_unavailable(on_cluster.request("POST", "/v1/jobs", json={"task": "echo"}))
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("path", ["/get_result?job_id={}&wait=10000", "/v1/jobs/{}?wait=10000"])
+def test_a_wait_beyond_the_cap_counts_as_the_cap(on_cluster: Stack, path: str) -> None:
+    job_id = on_cluster.submit("unserved")
+    response = on_cluster.request("GET", path.format(job_id), timeout=15)
+    assert response.json()["state"] == "queued"
 
 
 @pytest.mark.postgresql

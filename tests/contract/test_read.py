@@ -163,13 +163,6 @@ def test_a_preferred_wait_ends_with_the_job(stack: Stack, route: str) -> None:
     assert response.headers["Preference-Applied"] == "wait=20"
 
 
-@both_routes
-def test_a_wait_beyond_the_cap_counts_as_the_cap(stack: Stack, route: str) -> None:
-    job_id = stack.run("echo")
-    response = stack.request("GET", route.format(job_id) + with_wait(route, 100_000))
-    assert response.status_code == 200
-
-
 @pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf", "1e999"])
 def test_a_wait_that_is_no_number_is_invalid(stack: Stack, wait: str) -> None:
     job_id = stack.run("echo")

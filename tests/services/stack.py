@@ -71,7 +71,7 @@ class Stack:
         self.processes: dict[str, Process] = {}
         self._environ = {
             **os.environ,
-            "PYTHONPATH": str(PROJECT),
+            "PYTHONPATH": f"{PROJECT / 'src'}{os.pathsep}{PROJECT}",
             "JOBRESULTS_REDIS__URL": redis.url,
             "JOBRESULTS_DATABASE__URL": database_url,
             "JOBRESULTS_WEB__PORT": str(port),
@@ -143,9 +143,12 @@ class Stack:
 
     def ended(self, job_id: str, **options: Any) -> dict[str, Any]:
         """The job once it has ended."""
-        job = self.job(job_id, params={"wait": WAIT_CAP_SECONDS}, **options)
-        assert job["done"], job
-        return job
+
+        def waited() -> dict[str, Any] | None:
+            job = self.job(job_id, params={"wait": WAIT_CAP_SECONDS}, **options)
+            return job if job["done"] else None
+
+        return eventually(waited, f"job {job_id} has ended")
 
     def run(self, task: str, params: dict[str, Any] | None = None, **members: Any) -> str:
         """The id of a job that has ended."""
@@ -206,9 +209,9 @@ def running_stack(database_url: str, redis: RedisServer, shape: Shape) -> Iterat
             error.add_note(stack.logs())
             raise
         finally:
-            statuses = stack.stop()
-        assert set(statuses.values()) <= {0}, f"{statuses}\n{stack.logs()}"
-    shutil.rmtree(directory)
+            statuses, logs = stack.stop(), stack.logs()
+            shutil.rmtree(directory)
+        assert set(statuses.values()) <= {0}, f"{statuses}\n{logs}"
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def shared_stack(
 
         @cache
         def stack(kind: str) -> Stack:
-            shape = Shape(web_workers=2, workers=2)
+            shape = Shape(web_workers=2, workers=2 if kind == "sqlite" else 1)
             return running.enter_context(running_stack(empty_database(kind), start_redis(), shape))
 
         yield stack

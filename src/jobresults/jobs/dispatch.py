@@ -109,7 +109,7 @@ def oldest_waiting(client: Client, queue_name: str) -> str | None:
     """
     with translated():
         head: Any = client.lindex(queue(client, queue_name).key, 0)
-    return None if head is None else bytes(head).decode("utf-8", "replace")
+    return None if head is None else bytes(head).decode("utf-8", "surrogateescape")
 
 
 def drop_waiting(client: Client, queue_name: str, rq_id: str) -> None:
@@ -119,7 +119,7 @@ def drop_waiting(client: Client, queue_name: str, rq_id: str) -> None:
         RedisUnavailable
     """
     with translated():
-        client.lrem(queue(client, queue_name).key, 1, rq_id)
+        client.lrem(queue(client, queue_name).key, 1, _raw(rq_id))
     discard(client, queue_name, [rq_id])
 
 
@@ -131,8 +131,9 @@ def discard(client: Client, queue_name: str, rq_ids: Iterable[str]) -> None:
     """
     with translated(), client.pipeline(transaction=False) as pipeline:
         for rq_id in rq_ids:
-            pipeline.delete(RefusingJob.key_for(rq_id), f"rq:executions:{rq_id}")
-            pipeline.lrem(queue(client, queue_name).intermediate_queue_key, 1, rq_id)
+            raw = _raw(rq_id)
+            pipeline.delete(b"rq:job:" + raw, b"rq:executions:" + raw)
+            pipeline.lrem(queue(client, queue_name).intermediate_queue_key, 1, raw)
         pipeline.execute()
 
 
@@ -147,6 +148,11 @@ def forget(client: Client, dispatches: Iterable[Dispatch]) -> None:
         by_queue.setdefault(item.queue, []).append(item.rq_id)
     for queue_name, rq_ids in by_queue.items():
         discard(client, queue_name, rq_ids)
+
+
+def _raw(rq_id: str) -> Any:
+    """An entry as Redis holds it: a foreign one may be any bytes."""
+    return rq_id.encode("utf-8", "surrogateescape")
 
 
 def count_workers(client: Client, queue_name: str) -> int:

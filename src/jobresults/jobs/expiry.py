@@ -8,6 +8,7 @@ from sqlalchemy import delete, select, update
 
 from jobresults.database import Database
 from jobresults.jobs import events
+from jobresults.jobs.batches import batch_of
 from jobresults.jobs.model import idempotency_key, job, job_log
 from jobresults.jobs.states import Event
 
@@ -19,11 +20,10 @@ def forget_results(database: Database, batch_size: int) -> int:
         LedgerUnavailable
     """
     over = job.c.expired_at_ms.is_(None) & (job.c.expires_at_ms <= database.now_ms())
-    batch = select(job.c.id).where(over).limit(batch_size).with_for_update(skip_locked=True)
     with database.write() as connection:
         rows = connection.execute(
             update(job)
-            .where(over, job.c.id.in_(batch.scalar_subquery()))
+            .where(over, job.c.id.in_(batch_of(over, batch_size)))
             .values(
                 expired_at_ms=database.now_ms(),
                 params=b"null",
@@ -54,9 +54,9 @@ def forget_jobs(database: Database, tombstone_seconds: int, batch_size: int) -> 
         LedgerUnavailable
     """
     over = job.c.expired_at_ms <= database.now_ms() - tombstone_seconds * 1000
-    batch = select(job.c.id).where(over).limit(batch_size).with_for_update(skip_locked=True)
     with database.write() as connection:
-        return connection.execute(delete(job).where(job.c.id.in_(batch.scalar_subquery()))).rowcount
+        gone = delete(job).where(job.c.id.in_(batch_of(over, batch_size))).returning(job.c.id)
+        return len(connection.execute(gone).all())
 
 
 def forget_idempotency_keys(database: Database, batch_size: int) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, select, update
 
 from jobresults.database import Database
 from jobresults.jobs import events
+from jobresults.jobs.batches import batch_of
 from jobresults.jobs.dispatch import (
     Dispatch,
     dispatch,
@@ -50,7 +51,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> list[Dispat
     canceling = job.c.cancel_requested_at_ms.is_not(None)
     exhausted = job.c.attempt >= job.c.max_attempts
     with database.write() as connection:
-        batch = over & job.c.id.in_(_locked(over, batch_size))
+        batch = over & job.c.id.in_(batch_of(over, batch_size))
         canceled = _end(database, connection, batch & canceling, State.CANCELED, CANCELED)
         batch &= ~canceling  # one who asks meanwhile has the next sweep
         failed = _end(database, connection, batch & exhausted, State.FAILED, WORKER_LOST)
@@ -166,7 +167,7 @@ def _dispatch_where(
     with database.write() as connection:
         rows = connection.execute(
             update(job)
-            .where(wanted & job.c.id.in_(_locked(wanted, batch_size)))
+            .where(wanted & job.c.id.in_(batch_of(wanted, batch_size)))
             .values(
                 dispatched_at_ms=database.now_ms(),
                 epoch=job.c.epoch + int(bump_epoch),
@@ -185,17 +186,6 @@ def _dispatch_where(
         forget(redis, (Dispatch(row.id, row.epoch - 1, row.queue, row.task) for row in rows))
     dispatch(redis, (Dispatch(row.id, row.epoch, row.queue, row.task) for row in rows))
     return len(rows)
-
-
-def _locked(wanted: ColumnElement[bool], batch_size: int) -> Any:
-    """A batch that no other maintenance process is working on."""
-    return (
-        select(job.c.id)
-        .where(wanted)
-        .limit(batch_size)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
 
 
 def _end(

@@ -45,9 +45,7 @@ class DoneBell:
     def drain(self) -> None:
         """The process is shutting down: let every waiting request answer now."""
         self.draining = True
-        for events in list(self._waiters.values()):
-            for event in list(events):
-                event.set()
+        self._wake_all()
 
     def ring(self, job_id: str) -> None:
         """A job has ended in this process: tell everyone. Without Redis, other processes find out
@@ -106,11 +104,10 @@ class DoneBell:
     def _listen(self) -> None:
         while not self.draining:
             try:
-                with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
+                with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
                     pubsub.subscribe(BELL_CHANNEL)
-                    self._connected = True
                     while not self.draining:
-                        self._ring(pubsub.get_message(timeout=_LOOK_SECONDS))
+                        self._hear(pubsub.get_message(timeout=_LOOK_SECONDS))
             except RedisError as error:
                 if self._connected:
                     logger.warning(
@@ -119,9 +116,18 @@ class DoneBell:
                 self._connected = False
                 time.sleep(_RECONNECT_SECONDS)
 
-    def _ring(self, message: dict[str, Any] | None) -> None:
-        if message is not None:
+    def _hear(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
+        if message["type"] == "subscribe":
+            self._connected = True
+            self._wake_all()  # what rang before was not heard
+        else:
             self._wake(bytes(message["data"]).decode("ascii", "replace"))
+
+    def _wake_all(self) -> None:
+        for job_id in list(self._waiters):
+            self._wake(job_id)
 
     def _wake(self, job_id: str) -> None:
         for event in list(self._waiters.get(job_id, ())):
