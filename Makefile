@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test bench lock
+.PHONY: help install demo up check fix test test-faults bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,8 @@ REDIS_SERVER := $(VENV)/lib/jobresults/redis-server
 checksum = $(shell cat $(1) | cksum | cut -d' ' -f1)
 ENVIRONMENT := $(VENV)/.stamps/environment-$(shell echo "$(CURDIR)" | cksum | cut -d' ' -f1)
 DEPENDENCIES := $(VENV)/.stamps/dependencies-$(call checksum,requirements/dev.txt)
-PROJECT := $(VENV)/.stamps/project-$(call checksum,pyproject.toml)
+# The modules beside src/ are copied, not linked, so a change in them installs anew.
+PROJECT := $(VENV)/.stamps/project-$(call checksum,pyproject.toml dictconfig_logging.py gunicorn.conf.py wsgi_app.py)
 REDIS := $(VENV)/.stamps/redis-$(call checksum,requirements/embedded-redis.txt)
 
 help: ## List the targets
@@ -40,6 +41,9 @@ fix: install ## Apply the safe lint fixes and the format
 
 test: install ## Run the tests
 	$(BIN)/python -m pytest
+
+test-faults: install ## Run the fault matrix: kills, outages and cut connections; takes minutes
+	$(BIN)/python -m pytest -m faults tests/faults
 
 bench: install ## Measure beside an empty endpoint and the stock RQ worker; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run

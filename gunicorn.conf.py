@@ -14,7 +14,7 @@ from jobresults.telemetry.logging_setup import logging_dict  # noqa: E402
 _settings = load_settings()
 _web = _settings.web
 
-bind = f"{_web.host}:{_web.port}"
+bind = f"[{_web.host}]:{_web.port}" if ":" in _web.host else f"{_web.host}:{_web.port}"
 workers = _web.workers
 worker_class = "gevent"
 worker_connections = _web.worker_connections

@@ -37,6 +37,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from jobresults.errors import ConfigurationError, LedgerUnavailable
 from jobresults.settings import DatabaseSettings
 
+_SILENCE_SECONDS = 0.5
+_REST_SECONDS = 1.0
+# Connections whose other end is gone without a word are noticed within seconds, not hours.
+_TCP = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8_000,
+}
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 metadata = MetaData(
@@ -57,6 +67,7 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(jobresults_write=True)
         self._now_ms = _clock_ms(engine.dialect.name)
+        self._resting_until = 0.0
 
     @property
     def dialect(self) -> str:
@@ -70,7 +81,7 @@ class Database:
         Raises:
             LedgerUnavailable: the database is out of reach, or every pooled connection is busy.
         """
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connected(self._engine) as connection:
             yield connection
 
     @contextmanager
@@ -81,7 +92,28 @@ class Database:
             LedgerUnavailable: out of reach, or locked for longer than `lock_timeout_seconds`.
                 Nothing was written, unless the answer to the commit itself was lost.
         """
-        with _translated(), self._writer.begin() as connection:
+        with (
+            _translated(),
+            self._connected(self._writer) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def _connected(self, engine: Engine) -> Iterator[Connection]:
+        """A pooled connection. After a silence no one waits for the server again for 1 s; a refusal
+        costs nothing, so it is worth asking each time.
+        """
+        asked_at = time.monotonic()
+        if asked_at < self._resting_until:
+            raise LedgerUnavailable("database: it did not answer a moment ago")
+        try:
+            connection = engine.connect()
+        except OperationalError:
+            if time.monotonic() - asked_at > _SILENCE_SECONDS and self.dialect != "sqlite":
+                self._resting_until = time.monotonic() + _REST_SECONDS
+            raise
+        with connection:
             yield connection
 
     def now_ms(self) -> ColumnElement[int]:
@@ -118,6 +150,7 @@ def open_database(settings: DatabaseSettings) -> Database:
             "connect_timeout": settings.connect_timeout_seconds,
             "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds),
             "application_name": "jobresults",
+            **_TCP,
         },
     )
     return Database(engine)

@@ -50,6 +50,7 @@ class RedisSettings(_Section):
     """
 
     url: SecretStr | None = None
+    sentinels: tuple[str, ...] = ()
     socket_timeout_seconds: Seconds = 1.0
     connect_timeout_seconds: Seconds = 1.0
 

@@ -188,17 +188,20 @@ def test_a_stopped_database_is_never_an_unknown_job(
     on_cluster: Stack, cluster: PostgresqlServer
 ) -> None:
     done = on_cluster.run("echo", {"value": 0})
+    queued = on_cluster.submit("unserved")
+    eventually(lambda: on_cluster.redis.client().exists(f"jr:job:{done}"), "a hot copy is kept")
     before = on_cluster.count_jobs()
+    on_cluster.request("GET", "/v1/tasks", key=on_cluster.other_key)  # known from now on
     with stopped(cluster, on_cluster):
-        for path in (
-            f"/get_result?job_id={done}",
-            f"/v1/jobs/{done}",
-            "/v1/jobs",
-            "/score?cust_id=a",
-        ):
+        for path in (f"/get_result?job_id={queued}", "/v1/jobs", "/score?cust_id=a"):
             assert_unavailable(on_cluster.request("GET", path))
         assert_unavailable(on_cluster.request("POST", "/v1/jobs", json={"task": "echo"}))
         assert_unavailable(on_cluster.request("GET", "/v1/tasks", key=f"jr_{0:012}_{0:043}"))
+        # What ended lately is read on from its copy in Redis, by its owner alone.
+        assert on_cluster.request("GET", f"/get_result?job_id={done}").content == b"0"
+        assert on_cluster.request("GET", f"/v1/jobs/{done}").json()["state"] == "succeeded"
+        foreign = on_cluster.request("GET", f"/get_result?job_id={done}", key=on_cluster.other_key)
+        assert_unavailable(foreign)
     assert on_cluster.count_jobs() == before
     assert on_cluster.request("GET", f"/get_result?job_id={done}").content == b"0"
 

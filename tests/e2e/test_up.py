@@ -108,11 +108,14 @@ def test_a_signal_stops_every_process(tmp_path: Path, number: signal.Signals) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux'")
-def test_nothing_survives_when_it_is_killed(tmp_path: Path) -> None:
+def test_nothing_survives_when_it_is_killed_and_it_starts_again(tmp_path: Path) -> None:
     with running_up(tmp_path) as up:
         processes = up.everything()
         up.process.send(signal.SIGKILL)
         eventually(lambda: not any(map(is_alive, processes)), "all processes are dead")
+        (up.data / "url").unlink()
+    with running_up(tmp_path) as up:
+        assert up.is_ready
 
 
 def test_a_second_start_keeps_key_and_results(tmp_path: Path) -> None:

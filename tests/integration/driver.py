@@ -13,7 +13,7 @@ from sqlalchemy import Row, select, update
 
 from jobresults.database import Database
 from jobresults.jobs import cancellation, outcome, reading, reconciler, running
-from jobresults.jobs.catalog import load_catalog
+from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.dispatch import queue
 from jobresults.jobs.model import job
 from jobresults.jobs.outcome import JobError
@@ -37,10 +37,14 @@ class Driver:
     """One ledger and one Redis, without processes around them."""
 
     def __init__(
-        self, database: Database, redis: Client, settings: JobsSettings = SETTINGS
+        self,
+        database: Database,
+        redis: Client,
+        settings: JobsSettings = SETTINGS,
+        catalog: Catalog = CATALOG,
     ) -> None:
         self.database, self.redis, self.settings = database, redis, settings
-        self.submissions = Submissions(database, redis, CATALOG, settings)
+        self.submissions = Submissions(database, redis, catalog, settings)
 
     def accept(self, task: str = "echo", params: Any = None, **options: Any) -> Accepted:
         """Hand in a job of client `me`."""

@@ -18,16 +18,17 @@ CHOICE = "JOBRESULTS_TEST_REDIS"
 
 
 class RedisServer:
-    """Starts running. What it holds is lost when it stops."""
+    """Starts running. What it holds is lost when it stops, unless options say otherwise."""
 
-    def __init__(self, program: str, directory: Path) -> None:
-        self._program, self._directory = program, directory
+    def __init__(self, program: str, directory: Path, *options: str) -> None:
+        self._program, self._directory, self._options = program, directory, options
         self.url = f"unix://{directory}/redis.sock"
         self.start()
 
     def start(self) -> None:
-        """Run it, empty, and wait until it answers."""
+        """Run it, and wait until it answers."""
         command = [self._program, "--port", "0", "--unixsocket", "redis.sock", "--save", ""]
+        command += self._options
         self.process = Process("redis", command, self._directory)
         with self.client() as client:
             eventually(lambda: _answers(client), "Redis answers")
@@ -59,8 +60,10 @@ def find_program(choice: str | None) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def start_redis(shell_settings: Mapping[str, str]) -> Iterator[Callable[[], RedisServer]]:
-    """Starts one more Redis of its own at each call; all of them end with the session."""
+def start_redis(shell_settings: Mapping[str, str]) -> Iterator[Callable[..., RedisServer]]:
+    """Starts one more Redis of its own at each call, with the program's options given; all of them
+    end with the session.
+    """
     choice = shell_settings.get(CHOICE)
     program = find_program(choice)
     if program is None:
@@ -68,9 +71,10 @@ def start_redis(shell_settings: Mapping[str, str]) -> Iterator[Callable[[], Redi
         missing("needs Redis: make install, or apt-get install redis-server")
     started: list[RedisServer] = []
 
-    def start() -> RedisServer:
+    def start(*options: str) -> RedisServer:
         # Not below pytest's own directory: a Unix socket's path has 107 bytes at most.
-        started.append(RedisServer(program, Path(tempfile.mkdtemp(prefix="jr-", dir="/tmp"))))
+        directory = Path(tempfile.mkdtemp(prefix="jr-", dir="/tmp"))
+        started.append(RedisServer(program, directory, *options))
         return started[-1]
 
     yield start

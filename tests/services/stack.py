@@ -92,10 +92,13 @@ class Stack:
         eventually(self.is_ready, "the service is ready")
         self.api = ApiDocument(requests.get(f"{self.url}/openapi.json", timeout=10).json())
 
-    def start_process(self, name: str, *arguments: str) -> None:
+    def start_process(
+        self, name: str, *arguments: str, settings: Mapping[str, str] | None = None
+    ) -> None:
         """Run `jobresults NAME`, where a number behind a hyphen tells twins apart."""
         command = [sys.executable, "-m", "jobresults.cli.main", name.partition("-")[0], *arguments]
-        self.processes[name] = Process(name, command, self.directory, self._environ)
+        own = {f"JOBRESULTS_{key}": text for key, text in (settings or {}).items()}
+        self.processes[name] = Process(name, command, self.directory, {**self._environ, **own})
 
     def is_ready(self) -> bool:
         for process in self.processes.values():
@@ -200,7 +203,7 @@ def running_stack(database_url: str, redis: RedisServer, shape: Shape) -> Iterat
         AssertionError: it did not start, or a process did not end well when it was told to.
     """
     directory = Path(tempfile.mkdtemp(prefix="jr-stack-"))
-    with _reserved_port() as port:
+    with reserved_port() as port:
         stack = Stack(database_url, redis, port, directory, shape)
         try:
             stack.start(shape)
@@ -215,7 +218,7 @@ def running_stack(database_url: str, redis: RedisServer, shape: Shape) -> Iterat
 
 
 @contextmanager
-def _reserved_port() -> Iterator[int]:
+def reserved_port() -> Iterator[int]:
     """A free port that the kernel gives to nobody else, while whoever names it can listen on it."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

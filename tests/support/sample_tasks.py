@@ -97,6 +97,18 @@ def waits_for_file(path: str) -> str:
     return "found"
 
 
+@task(name="leaves_a_mark", timeout_seconds=60)
+def leaves_a_mark(path: str, gate: str | None = None) -> int:
+    """Have an effect that tests can count; then run until the gate is there. Returns the attempt."""
+    job = current_job()
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"{job.id} {job.attempt}\n".encode())
+    os.close(file)
+    while gate is not None and not Path(gate).exists():
+        time.sleep(0.02)
+    return job.attempt
+
+
 @task(name="never_ends", timeout_seconds=0.3, max_attempts=1)
 def never_ends() -> None:
     """Take too long."""

@@ -145,7 +145,9 @@ def test_an_unknown_section_is_refused_with_the_nearest(file: Path) -> None:
 
 def test_an_unknown_key_near_to_none_is_refused_with_all(file: Path) -> None:
     detail = refusal(file, "redis: {zzzzzzzz: 1}")
-    assert detail.endswith("valid here: connect_timeout_seconds, socket_timeout_seconds, url")
+    assert detail.endswith(
+        "valid here: connect_timeout_seconds, sentinels, socket_timeout_seconds, url"
+    )
 
 
 def test_a_key_below_an_unknown_section_is_refused(file: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import insert, select
 
 from jobresults.accounts.model import api_key
 from jobresults.database import Database
-from jobresults.errors import InvalidRequest, Unauthenticated
+from jobresults.errors import InvalidRequest, LedgerUnavailable, Unauthenticated
 
 _CACHE_SECONDS = 5.0
 _CACHE_ENTRIES = 10_000
@@ -96,7 +96,13 @@ class KeyRing:
         digest = _digest(token)
         remembered = self._known.get(digest)
         if remembered is None or remembered[0] < time.monotonic():
-            remembered = (time.monotonic() + _CACHE_SECONDS, self._look_up(token, digest))
+            try:
+                remembered = (time.monotonic() + _CACHE_SECONDS, self._look_up(token, digest))
+            except LedgerUnavailable:
+                # Nobody can revoke a key while the ledger is away: what was good still is.
+                if remembered is None or remembered[1] is None:
+                    raise
+                return remembered[1]
             with self._lock:
                 if len(self._known) >= _CACHE_ENTRIES:
                     self._known.clear()

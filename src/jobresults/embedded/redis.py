@@ -49,13 +49,16 @@ def private_redis(settings: Settings, data_directory: Path) -> Iterator[PrivateR
     data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_directory.chmod(0o700)
     log = data_directory / "redis.log"
+    trace = data_directory / "socket"
+    _remove_sockets(trace)  # of one that was killed
     socket_directory = _socket_directory()
+    trace.symlink_to(socket_directory)
     socket = socket_directory / _SOCKET_NAME
     try:
         command = _command(server, data_directory, socket, log)
         yield PrivateRedis(command, f"unix://{quote(str(socket))}", log)
     finally:
-        shutil.rmtree(socket_directory, ignore_errors=True)
+        _remove_sockets(trace)
 
 
 def find_server(search_path: str | None = None, bundled: Path = BUNDLED) -> Path:
@@ -111,3 +114,10 @@ def _socket_directory() -> Path:
         return directory
     directory.rmdir()
     return Path(tempfile.mkdtemp(prefix="jobresults-", dir="/tmp"))
+
+
+def _remove_sockets(trace: Path) -> None:
+    """Remove the directory that `trace` points to, and `trace`."""
+    if trace.is_symlink():
+        shutil.rmtree(trace.readlink(), ignore_errors=True)
+        trace.unlink()

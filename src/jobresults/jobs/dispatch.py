@@ -14,7 +14,7 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
-from jobresults.redis_store import Client, translated
+from jobresults.redis_store import Client, guarded
 
 # The one function our workers run; a name that no client can choose. Resolved by a test.
 RUNNER = "jobresults.worker.executor.run_dispatched"
@@ -89,7 +89,7 @@ def dispatch(client: Client, dispatches: Iterable[Dispatch]) -> None:
     Raises:
         RedisUnavailable: none, some or all arrived; the reconciler finds out.
     """
-    with translated(), client.pipeline(transaction=False) as pipeline:
+    with guarded(client), client.pipeline(transaction=False) as pipeline:
         for item in dispatches:
             queue(client, item.queue).enqueue_call(
                 RUNNER,
@@ -107,7 +107,7 @@ def oldest_waiting(client: Client, queue_name: str) -> str | None:
     Raises:
         RedisUnavailable
     """
-    with translated():
+    with guarded(client):
         head: Any = client.lindex(queue(client, queue_name).key, 0)
     return None if head is None else bytes(head).decode("utf-8", "surrogateescape")
 
@@ -118,7 +118,7 @@ def drop_waiting(client: Client, queue_name: str, rq_id: str) -> None:
     Raises:
         RedisUnavailable
     """
-    with translated():
+    with guarded(client):
         client.lrem(queue(client, queue_name).key, 1, _raw(rq_id))
     discard(client, queue_name, [rq_id])
 
@@ -129,7 +129,7 @@ def discard(client: Client, queue_name: str, rq_ids: Iterable[str]) -> None:
     Raises:
         RedisUnavailable
     """
-    with translated(), client.pipeline(transaction=False) as pipeline:
+    with guarded(client), client.pipeline(transaction=False) as pipeline:
         for rq_id in rq_ids:
             raw = _raw(rq_id)
             pipeline.delete(b"rq:job:" + raw, b"rq:executions:" + raw)
@@ -161,7 +161,7 @@ def count_workers(client: Client, queue_name: str) -> int:
     Raises:
         RedisUnavailable
     """
-    with translated():
+    with guarded(client):
         count: Any = client.scard(f"rq:workers:{queue_name}")
     return int(count)
 
@@ -174,7 +174,7 @@ def drop_abandoned_executions(client: Client, queue_name: str, now_seconds: floa
     Raises:
         RedisUnavailable
     """
-    with translated():
+    with guarded(client):
         client.zremrangebyscore(queue(client, queue_name).started_job_registry.key, 0, now_seconds)
 
 
@@ -184,5 +184,5 @@ def drop_dead_workers(client: Client, queue_name: str) -> None:
     Raises:
         RedisUnavailable
     """
-    with translated():
+    with guarded(client):
         clean_worker_registry(queue(client, queue_name))

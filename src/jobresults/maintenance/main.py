@@ -5,8 +5,6 @@ leader.
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from jobresults.jobs.catalog import load_catalog
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers, forget
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
+from jobresults.stopping import StopFlag
 from jobresults.telemetry.logging_setup import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -55,14 +54,12 @@ def run(settings: Settings) -> int:
     configure_logging(settings, "maintenance")
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
     duties = duties_of(open_database(settings.database), connect(settings.redis), settings, queues)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop = StopFlag()
     logger.info("maintenance watches queues %s", ", ".join(queues))
-    while not stop.is_set():
+    while not stop.is_set:
         for duty in duties:
             duty.run_if_due()
-        stop.wait(max(0.0, min(duty.next_at for duty in duties) - time.monotonic()))
+        stop.wait(min(duty.next_at for duty in duties) - time.monotonic())
     logger.info("maintenance has stopped")
     return 0
 
@@ -109,7 +106,7 @@ def duties_of(
             lambda: _repeat(lambda: reconciler.dispatch_due(database, redis, batch_size)),
         ),
         Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
-        Duty("tidying RQ's registers", _TIDYING_INTERVAL_SECONDS, tidy_rq),
+        Duty("tidying RQ's registers", sweep_seconds, tidy_rq),
         Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),
     ]
 

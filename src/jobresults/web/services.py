@@ -8,13 +8,13 @@ from flask import current_app, g, request
 
 from jobresults.accounts.api_keys import KeyRing, Principal
 from jobresults.database import Database, open_database
-from jobresults.errors import ConfigurationError, NotFound
-from jobresults.jobs import reading
+from jobresults.errors import ConfigurationError, LedgerUnavailable, NotFound, RedisUnavailable
+from jobresults.jobs import hot, reading
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.estimate import Estimator
 from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.submission import Submissions
-from jobresults.redis_store import connect
+from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.web.health import Health
 from jobresults.web.waiting import DoneBell
@@ -28,6 +28,7 @@ class Services:
 
     settings: Settings
     database: Database
+    redis: Client
     catalog: Catalog
     keys: KeyRing
     submissions: Submissions
@@ -59,6 +60,7 @@ def build(settings: Settings) -> Services:
     return Services(
         settings=settings,
         database=database,
+        redis=redis,
         catalog=catalog,
         keys=KeyRing(database),
         submissions=Submissions(database, redis, catalog, settings.jobs),
@@ -91,11 +93,25 @@ def read_job(job_id: str) -> JobRecord:
     """The job, if the running request may see it.
 
     Raises:
-        NotFound, LedgerUnavailable
+        NotFound
+        LedgerUnavailable: and Redis has no copy of it either.
     """
     if not reading.UUID.fullmatch(job_id):
         raise NotFound("no such job")
-    return reading.get(services().database, job_id, owner())
+    try:
+        return reading.get(services().database, job_id, owner())
+    except LedgerUnavailable:
+        copy = _hot_copy(job_id)
+        if copy is None:
+            raise
+        return copy
+
+
+def _hot_copy(job_id: str) -> JobRecord | None:
+    try:
+        return hot.load(services().redis, job_id, owner())
+    except RedisUnavailable:
+        return None
 
 
 def wait_for(job_id: str, seconds: float) -> JobRecord:

@@ -8,6 +8,7 @@ lose or repeat a job.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.exceptions import DequeueTimeout
@@ -26,7 +28,7 @@ from rq.worker_registration import register
 
 from jobresults.database import Database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
-from jobresults.jobs import outcome, running
+from jobresults.jobs import hot, outcome, reading, running
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, RefusingJob, discard, forget, parse_rq_id
 from jobresults.jobs.running import Claimed
@@ -82,6 +84,10 @@ class LedgerWorker(Worker):
     @property
     def connection_timeout(self) -> int:
         return self.connection_timeout_seconds
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Stay in RQ's register for one lease more: a dead worker is not counted for minutes."""
+        super().heartbeat(math.ceil(self._settings.worker.lease_seconds), pipeline)
 
     def work_until_stopped(self) -> None:
         """Serve the queues until `request_stop`."""
@@ -266,6 +272,7 @@ class LedgerWorker(Worker):
         job_id, epoch = parse_rq_id(job.id)
         if state is not None and state.done:
             ring_bell(self._redis, job_id)
+            self._keep_hot_copy(job_id)
         with self.connection.pipeline() as pipeline:
             if state is State.SUCCEEDED:
                 self.increment_successful_job_count(pipeline)
@@ -275,6 +282,12 @@ class LedgerWorker(Worker):
             self.set_state(WorkerStatus.IDLE, pipeline)
             pipeline.execute()
         forget(self._redis, [Dispatch(job_id, epoch, queue.name, "")])
+
+    def _keep_hot_copy(self, job_id: str) -> None:
+        try:
+            hot.store(self._redis, reading.get(self._database, job_id, None))
+        except LedgerUnavailable as error:
+            logger.warning("no hot copy of job %s: %s", job_id, error)
 
     def _quietly(self, call: Callable[[], object]) -> None:
         """Do something to Redis that only serves onlookers: its failure is logged and nothing

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 
-from jobresults.database import Database, open_database, schema_is_current
+from redis.exceptions import RedisError
+
+from jobresults.database import open_database, schema_is_current
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
-from jobresults.jobs.catalog import load_catalog
-from jobresults.redis_store import Client, connect, ping
+from jobresults.jobs.catalog import Catalog, load_catalog
+from jobresults.redis_store import connect, ping
 from jobresults.settings import Settings
+from jobresults.stopping import StopFlag
 from jobresults.telemetry.logging_setup import configure_logging
 from jobresults.worker.ledger_worker import LedgerWorker
 
@@ -25,33 +27,33 @@ def run(settings: Settings) -> int:
     """
     configure_logging(settings, "worker")
     catalog = load_catalog(settings.tasks.modules)
-    database = open_database(settings.database)
-    redis = connect(settings.redis, socket_timeout_seconds=LedgerWorker.connection_timeout_seconds)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    if not _wait_until_ready(database, redis, stop):
-        return 0
-    worker = LedgerWorker(redis, database, catalog, settings)
-    signal.signal(signal.SIGTERM, worker.request_stop)
-    signal.signal(signal.SIGINT, worker.request_stop)
-    if not stop.is_set():  # by a signal while the worker was made
-        worker.work_until_stopped()
+    stop = StopFlag()
+    worker = _make_worker(settings, catalog, stop)
+    if worker is not None:
+        signal.signal(signal.SIGTERM, worker.request_stop)
+        signal.signal(signal.SIGINT, worker.request_stop)
+        if not stop.is_set:  # by a signal while the worker was made
+            worker.work_until_stopped()
     return 0
 
 
-def _wait_until_ready(database: Database, redis: Client, stop: threading.Event) -> bool:
-    """Redis and the ledger may start later than we do. False if we were told to stop meanwhile."""
-    while not stop.is_set():
+def _make_worker(settings: Settings, catalog: Catalog, stop: StopFlag) -> LedgerWorker | None:
+    """A worker, once Redis and the ledger answer: both may start later than we do. None if we were
+    told to stop meanwhile.
+    """
+    database = open_database(settings.database)
+    redis = connect(settings.redis, socket_timeout_seconds=LedgerWorker.connection_timeout_seconds)
+    while not stop.is_set:
         try:
             ping(redis)
             with database.read() as connection:
-                if schema_is_current(connection):
-                    return True
+                current = schema_is_current(connection)
+            if current:
+                return LedgerWorker(redis, database, catalog, settings)
             logger.warning(
                 "waiting to start: the ledger has another schema; run `jobresults migrate`"
             )
-        except (LedgerUnavailable, RedisUnavailable) as error:
+        except (LedgerUnavailable, RedisUnavailable, RedisError) as error:
             logger.warning("waiting to start: %s", error)
         stop.wait(1.0)
-    return False
+    return None

@@ -137,6 +137,16 @@ def test_nothing_but_the_data_is_left(tmp_path: Path) -> None:
         socket_directory = Path(private.url.removeprefix("unix://")).parent
         assert socket_directory.is_dir()
     assert not socket_directory.exists()
+    assert list((tmp_path / "redis").iterdir()) == []
+
+
+def test_a_start_clears_up_after_one_that_was_killed(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "socket").symlink_to(left)
+    with private_redis(Settings(), tmp_path / "redis"):
+        assert not left.exists()
 
 
 def test_production_wants_a_redis_of_its_own(tmp_path: Path) -> None:
