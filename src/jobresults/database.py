@@ -196,7 +196,8 @@ def schema_is_current(connection: Connection) -> bool:
 def _clock_ms(dialect: str) -> ColumnElement[int]:
     if dialect == "sqlite":
         return cast(func.round((func.julianday("now") - 2440587.5) * 86_400_000.0), BigInteger)
-    return cast(extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+    # Not clock_timestamp(): it may change within a statement, so no index can be searched by it.
+    return cast(extract("epoch", func.statement_timestamp()) * 1000, BigInteger)
 
 
 def _checked_url(settings: DatabaseSettings) -> Any:

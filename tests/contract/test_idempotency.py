@@ -90,6 +90,12 @@ def test_a_key_cannot_be_used_for_another_request(
     assert jobs_of(stack, key) == [first.json()["job_id"]]
 
 
+def test_a_key_cannot_be_used_for_another_customer(stack: Stack, key: str) -> None:
+    for customer, status in (("ann", 202), ("bob", 422)):
+        response = submit(stack, key, path=f"/add/{customer}", json={"messages": []})
+        assert response.status_code == status
+
+
 def test_keys_of_two_clients_have_nothing_to_do_with_each_other(stack: Stack, key: str) -> None:
     mine, theirs = submit(stack, key), submit(stack, key, key=stack.other_key)
 

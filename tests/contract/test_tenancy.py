@@ -77,6 +77,15 @@ def test_operators_reach_every_clients_job(stack: Stack, method: str, path: str)
     assert response.status_code in (200, 202, 409)
 
 
+@matrix
+def test_a_malformed_id_is_told_by_get_result_alone(stack: Stack, method: str, path: str) -> None:
+    responses = [stack.request(method, path.format(job_id)) for job_id in ("7", UNKNOWN)]
+    if path.startswith("/get_result"):
+        assert [response.status_code for response in responses] == [400, 404]
+    else:
+        assert seen(responses[0], "7") == seen(responses[1], UNKNOWN)
+
+
 def test_the_matrix_holds_every_route_that_names_a_job(stack: Stack) -> None:
     assert len(OF_ONE_JOB) == 7
     assert all(isinstance(route, Route) for route in ROUTES)

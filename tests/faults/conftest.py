@@ -26,7 +26,7 @@ class Effects:
 
     def params(self, gate: Path | None = None) -> dict[str, str | None]:
         """Parameters of a job that leaves its mark here, and runs until the gate is there."""
-        return {"path": str(self.path), "gate": gate and str(gate)}
+        return {"path": str(self.path), "gate": str(gate) if gate else None}
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""The soak: jobs over HTTP while every process is killed at random, then an audit of all of them."""
+"""The soak: jobs over HTTP while processes are killed at random, then an audit of every job."""

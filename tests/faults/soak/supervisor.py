@@ -7,17 +7,20 @@ import os
 import sched
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import psutil
-import redis
+import requests
 
+from jobresults.errors import LedgerUnavailable
 from tests.faults.soak.plan import Fault
 from tests.services.process import Process, eventually
-from tests.services.stack import Stack, reserved_port
+from tests.services.stack import Stack
+
+T = TypeVar("T")
 
 _WORKERS, _MAINTENANCES = 3, 2
 _SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "stop": signal.SIGSTOP}
@@ -26,7 +29,7 @@ _TICK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Mark:
-    """Something done to a process, or seen of it. `pid`: of the worker whose job is hit, else 0."""
+    """Something done to a process, or seen of it. `pid`: of the lane's process, if it has one."""
 
     at_ms: int
     lane: str
@@ -51,7 +54,7 @@ class Supervisor:
             if name not in stack.processes:
                 self._start(name)
             else:
-                self._mark(name, "started")
+                self._mark(name, "started", stack.processes[name].pid)
         self._mark("redis", "started")
         eventually(self._all_answer, "every web server is ready")
 
@@ -144,10 +147,13 @@ class Supervisor:
 
     def _hit_ledger(self, _fault: Fault) -> bool:
         """PostgreSQL restarts all of itself when one of its backends is killed."""
-        with self._stack.ledger.read() as connection:
-            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-            os.kill(pid, signal.SIGKILL)
-            connection.invalidate()
+        try:
+            with self._stack.ledger.read() as connection:
+                pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+                os.kill(pid, signal.SIGKILL)
+                connection.invalidate()
+        except LedgerUnavailable:  # still busy with the last one
+            return False
         self._mark("ledger", "kill")
         return True
 
@@ -159,7 +165,7 @@ class Supervisor:
     def _start(self, name: str) -> None:
         self._stack.start_process(name, settings=self._own_settings.get(name))
         self._away.discard(name)
-        self._mark(name, "started")
+        self._mark(name, "started", self._stack.processes[name].pid)
 
     def _start_redis(self) -> None:
         self._stack.redis.start()
@@ -193,8 +199,13 @@ class Supervisor:
 
     def _all_answer(self) -> bool:
         try:
-            return all(
-                requests.get(f"{url}/status/ready", timeout=5).ok for url in self.urls
-            )
+            return all(requests.get(f"{url}/status/ready", timeout=5).ok for url in self.urls)
         except requests.RequestException:
             return False
+
+
+def _children(process: Process) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children()
+    except psutil.NoSuchProcess:
+        return []

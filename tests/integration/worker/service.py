@@ -10,15 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from pydantic import SecretStr
 from sqlalchemy import Row
 
 from jobresults.database import open_database
+from jobresults.jobs import reading
 from jobresults.jobs.catalog import load_catalog
 from jobresults.jobs.states import TERMINAL, State
 from jobresults.redis_store import connect
 from jobresults.settings import DatabaseSettings, RedisSettings
 from tests.integration.driver import Driver
+from tests.integration.worker.odd_tasks import announced
 from tests.services.process import Process, eventually
 from tests.services.redis_server import RedisServer
 

@@ -1,0 +1,175 @@
+"""Compares what callers were told, what the ledger holds and what really happened."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from jobresults.database import Database
+from jobresults.jobs.model import idempotency_key, job, job_event
+from tests.faults.soak.callers import Accepted
+from tests.faults.soak.plan import MAX_ATTEMPTS, Plan, Work
+from tests.faults.soak.supervisor import Mark
+
+# Promise 4, from the kill on.
+RECOVERY_LIMIT_SECONDS = 20.0
+_LETTERS = {"submitted": "s", "dispatched": "d", "started": "a", "retried": "r", "requeued": "q"}
+_LIFE = re.compile("sd*(a[rq]d*)*at")
+# What takes an attempt from a job without any fault of its task.
+_TAKEN = {"worker_lost", "executor_killed"}
+
+
+@dataclass
+class Story:
+    """All that is known of one job."""
+
+    row: Row[Any]
+    events: list[Row[Any]] = field(default_factory=list)
+    effects: list[str] = field(default_factory=list)
+
+    @property
+    def starts(self) -> list[Row[Any]]:
+        return [event for event in self.events if event.event == "started"]
+
+    def told(self) -> str:
+        """The timeline in one line a event."""
+        begin = self.events[0].at_ms if self.events else 0
+        return "\n".join(
+            f"    {(event.at_ms - begin) / 1000:8.3f} {event.event} {event.attempt} {event.detail}"
+            for event in self.events
+        )
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What became of a job whose worker or executor was killed: ms of the kill and after it."""
+
+    job_id: str
+    of: str
+    killed_at_ms: int
+    given_back_after_ms: int
+    started_after_ms: int | None
+
+
+def read_stories(database: Database, effects: Sequence[str]) -> dict[str, Story]:
+    """By job id."""
+    with database.read() as connection:
+        stories = {row.id: Story(row) for row in connection.execute(select(job))}
+        for event in connection.execute(select(job_event).order_by(job_event.c.id)):
+            stories[event.job_id].events.append(event)
+    for effect in effects:
+        stories[effect.partition(" ")[0]].effects.append(effect)
+    return stories
+
+
+def keys_of(database: Database) -> dict[str, str]:
+    """The job of each Idempotency-Key."""
+    with database.read() as connection:
+        rows = connection.execute(select(idempotency_key.c.key, idempotency_key.c.job_id))
+        return {row.key: row.job_id for row in rows}
+
+
+def audit(
+    plan: Plan, accepted: Sequence[Accepted], keys: dict[str, str], stories: dict[str, Story]
+) -> Iterator[str]:
+    """Every broken promise, with the timeline of its job."""
+    works = {work.key: work for work in plan.work}
+    yield from _wrong_acceptances(works, accepted, keys, stories)
+    for job_id, story in stories.items():
+        for problem in _problems(story, works[_key(story)]):
+            yield f"{job_id}: {problem}\n{story.told()}"
+
+
+def _wrong_acceptances(
+    works: dict[str, Work],
+    accepted: Sequence[Accepted],
+    keys: dict[str, str],
+    stories: dict[str, Story],
+) -> Iterator[str]:
+    told: dict[str, set[str]] = defaultdict(set)
+    for acceptance in accepted:
+        told[acceptance.key].add(acceptance.job_id)
+    copies = Counter(_key(story) for story in stories.values())
+    for key in works:
+        if told[key] != {keys.get(key)}:
+            yield f"{key}: callers were told {sorted(told[key])}, the ledger says {keys.get(key)}"
+        if copies[key] != 1:
+            yield f"{key}: {copies[key]} jobs"
+    for acceptance in accepted:
+        if acceptance.job_id not in stories:
+            yield f"{acceptance.job_id}: lost"
+
+
+def recoveries(stories: dict[str, Story], marks: Sequence[Mark]) -> list[Recovery]:
+    """Of every job that ran when its worker or executor was killed."""
+    kills = [mark for mark in marks if mark.event in ("kill", "executor kill") and mark.pid]
+    found: list[Recovery] = []
+    for story in stories.values():
+        for number, event in enumerate(story.events):
+            if event.event != "started":
+                continue
+            after = story.events[number + 1 :]
+            end = next((e for e in after if e.event not in ("progress", "dispatched")), None)
+            pid = int(json.loads(event.detail)["worker"].rsplit("-", 2)[1])
+            for kill in kills:
+                if end and kill.pid == pid and event.at_ms <= kill.at_ms < end.at_ms:
+                    again = next((e.at_ms for e in after if e.event == "started"), None)
+                    found.append(_recovery(story, kill, end, again))
+    return found
+
+
+def _recovery(story: Story, kill: Mark, end: Row[Any], again: int | None) -> Recovery:
+    return Recovery(
+        story.row.id,
+        "executor" if kill.event == "executor kill" else "worker",
+        kill.at_ms,
+        end.at_ms - kill.at_ms,
+        None if again is None else again - kill.at_ms,
+    )
+
+
+def _key(story: Story) -> str:
+    return str(json.loads(story.row.params)["key"])
+
+
+def _problems(story: Story, work: Work) -> Iterator[str]:
+    row, starts = story.row, story.starts
+    life = "".join(
+        _LETTERS.get(event.event, "t") for event in story.events if event.event != "progress"
+    )
+    if not _LIFE.fullmatch(life):
+        yield f"has lived {life}"
+    if story.events and story.events[-1].event != row.state:
+        yield f"is {row.state}, but its timeline ends with {story.events[-1].event}"
+    # A start that a shutdown cut short and gave back does not count as an attempt.
+    given_back = sum("shutdown" in event.detail for event in story.events)
+    if not 1 <= len(starts) - given_back <= MAX_ATTEMPTS or row.attempt > MAX_ATTEMPTS:
+        yield f"started {len(starts)} times, {given_back} given back; attempt {row.attempt}"
+    begun = Counter(event.attempt for event in starts)
+    left = Counter(int(effect.split()[1]) for effect in story.effects)
+    if left - begun:
+        yield f"effects by attempt {dict(left)}, starts by attempt {dict(begun)}"
+    yield from _wrong_outcome(story, work)
+
+
+def _wrong_outcome(story: Story, work: Work) -> Iterator[str]:
+    row = story.row
+    if row.state == "succeeded":
+        if not work.ends_well:
+            yield "succeeded, although its task cannot"
+        if json.loads(row.result) not in story.effects:
+            yield f"its result {row.result!r} is of none of its effects {story.effects}"
+    elif row.state == "failed":
+        code = json.loads(row.error)["code"]
+        if code not in _TAKEN and (work.ends_well or code != "task_error"):
+            yield f"failed with {row.error}"
+        if row.attempt < MAX_ATTEMPTS and not (work.permanent and code == "task_error"):
+            yield f"failed with attempts left: {row.error}"
+    else:
+        yield f"is {row.state}"
