@@ -216,7 +216,7 @@ def _checked_url(settings: DatabaseSettings) -> Any:
         raise ConfigurationError(
             f"database.url: {url.get_backend_name()} is not supported; use postgresql or sqlite"
         )
-    if url.get_backend_name() == "sqlite" and not url.database:
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise ConfigurationError(
             "database.url: an in-memory SQLite cannot be shared; name a file: sqlite:///path"
         )

@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from jobresults.jobs.model import job as job_table
 from tests.services.stack import Stack
 from tests.services.stacks import on_both_databases
 
 pytestmark = on_both_databases
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def at(text: str) -> datetime:
@@ -140,3 +144,17 @@ def test_a_far_job_is_asked_for_seldom(stack: Stack) -> None:
 def test_a_due_date_in_the_past_means_now(stack: Stack) -> None:
     job_id = stack.submit("echo", run_at="2020-01-01T00:00:00+02:00")
     assert stack.ended(job_id)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(TRACE, TRACE), ("00-zz", None), ("", None)])
+def test_the_callers_trace_and_request_id_stay_with_the_job(
+    stack: Stack, sent: str, kept: str | None
+) -> None:
+    headers = {"traceparent": sent, "X-Request-ID": "order-7"}
+    response = stack.request("POST", "/v1/jobs", json={"task": "unserved"}, headers=headers)
+
+    query = select(job_table.c.traceparent, job_table.c.request_id).where(
+        job_table.c.id == response.json()["job_id"]
+    )
+    with stack.ledger.read() as connection:
+        assert connection.execute(query).one() == (kept, "order-7")

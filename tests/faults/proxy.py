@@ -19,10 +19,11 @@ _CHUNK_BYTES = 65_536
 
 @dataclass
 class Loss:
-    """A request that will not arrive, or whose reply will not."""
+    """Requests that will not arrive, or whose replies will not. `happened`: all of them."""
 
     pattern: bytes
     what: Literal["request", "reply"]
+    left: int = 1
     happened: threading.Event = field(default_factory=threading.Event)
 
 
@@ -76,11 +77,11 @@ class FaultProxy:
         """
         self._do(self._blackhole())
 
-    def lose(self, what: Literal["request", "reply"], pattern: bytes) -> Loss:
-        """Cut the connection of the next request that contains `pattern`: before it reaches the
+    def lose(self, what: Literal["request", "reply"], pattern: bytes, *, times: int = 1) -> Loss:
+        """Cut the connection of the next requests that contain `pattern`: before each reaches the
         server, or before its reply reaches the client.
         """
-        loss = Loss(pattern, what)
+        loss = Loss(pattern, what, left=times)
         self._do(self._arm(loss))
         return loss
 
@@ -167,11 +168,14 @@ class FaultProxy:
 
     def _is_lost(self, link: _Link, data: bytes, *, is_request: bool) -> bool:
         if is_request and self._armed is not None and self._armed.pattern in data:
-            link.losing, self._armed = self._armed, None
+            link.losing = self._armed
         loss = link.losing
         if loss is None or (loss.what == "request") != is_request:
             return False
-        loss.happened.set()
+        loss.left -= 1
+        if loss.left == 0:
+            self._armed = None
+            loss.happened.set()
         return True
 
 

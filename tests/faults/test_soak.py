@@ -18,13 +18,13 @@ from tests.services.stack import running_stack
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [SQLITE, POSTGRESQL])
-def test_every_accepted_job_ends_exactly_once_whatever_is_killed(
+def test_row_29_every_accepted_job_ends_exactly_once(
     kind: str,
     empty_database: Callable[[str], str],
     start_redis: Callable[..., RedisServer],
     tmp_path: Path,
 ) -> None:
-    """Row 29: a small soak. `make soak` is the large one; its SOAK_SEED replays this one's."""
+    """Row 29: a small soak; `make soak` is the large one, and replays a seed."""
     plan = make_plan(100, 10, random.randrange(1_000_000), ledger_dies=kind == "postgresql")
     with running_stack(empty_database(kind), start_redis(*AOF), SHAPE) as stack:
         verdict = run(stack, plan)

@@ -11,7 +11,7 @@ import pytest
 from rq.utils import as_text
 from sqlalchemy import Row, select, update
 
-from jobresults.database import Database
+from jobresults.database import Database, metadata
 from jobresults.jobs import cancellation, outcome, reading, reconciler, running
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.dispatch import queue
@@ -22,7 +22,7 @@ from jobresults.jobs.states import State
 from jobresults.jobs.submission import Accepted, Submission, Submissions
 from jobresults.redis_store import Client
 from jobresults.settings import JobsSettings
-from tests.services.ledger import POSTGRESQL
+from tests.services.ledger import POSTGRESQL, SQLITE
 
 CATALOG = load_catalog(["tests.support.sample_tasks"])
 TASKS = [task.name for task in CATALOG]
@@ -30,7 +30,15 @@ SETTINGS = JobsSettings(retry_base_seconds=60)
 BOOM = JobError("task_error", "Task failed", "ValueError: boom")
 FATAL = replace(BOOM, retryable=False)
 
+on_sqlite = pytest.mark.parametrize("database_url", [SQLITE], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", [POSTGRESQL], indirect=True)
+
+
+def make_empty(database: Database) -> None:
+    """Forget all jobs."""
+    with database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
 
 
 class Driver:

@@ -71,7 +71,9 @@ class Process:
         return self._process.poll() is None
 
     def log(self, last_lines: int = 40) -> str:
-        """The end of what it has printed."""
+        """The end of what it has printed; nothing once its directory is gone."""
+        if not self.log_file.exists():
+            return ""
         lines = self.log_file.read_text(errors="replace").splitlines()
         return "\n".join(lines[-last_lines:])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,15 +20,18 @@ CHOICE = "JOBRESULTS_TEST_REDIS"
 class RedisServer:
     """Starts running. What it holds is lost when it stops, unless options say otherwise."""
 
-    def __init__(self, program: str, directory: Path, *options: str) -> None:
-        self._program, self._directory, self._options = program, directory, options
+    def __init__(
+        self, program: str, directory: Path, *options: str, prefix: Sequence[str] = ()
+    ) -> None:
+        self.program, self._directory = program, directory
+        self._prefix, self._options = prefix, options
         self.url = f"unix://{directory}/redis.sock"
         self.start()
 
     def start(self) -> None:
         """Run it, and wait until it answers."""
-        command = [self._program, "--port", "0", "--unixsocket", "redis.sock", "--save", ""]
-        command += self._options
+        command = [*self._prefix, self.program, "--unixsocket", "redis.sock", "--save", ""]
+        command += ["--port", "0", *self._options]
         self.process = Process("redis", command, self._directory)
         with self.client() as client:
             eventually(lambda: _answers(client), "Redis answers")
@@ -61,8 +64,8 @@ def find_program(choice: str | None) -> str | None:
 
 @pytest.fixture(scope="session")
 def start_redis(shell_settings: Mapping[str, str]) -> Iterator[Callable[..., RedisServer]]:
-    """Starts one more Redis of its own at each call, with the program's options given; all of them
-    end with the session.
+    """Starts one more Redis of its own at each call, with the program's options given, by the
+    command `prefix`; all of them end with the session.
     """
     choice = shell_settings.get(CHOICE)
     program = find_program(choice)
@@ -71,10 +74,10 @@ def start_redis(shell_settings: Mapping[str, str]) -> Iterator[Callable[..., Red
         missing("needs Redis: make install, or apt-get install redis-server")
     started: list[RedisServer] = []
 
-    def start(*options: str) -> RedisServer:
+    def start(*options: str, prefix: Sequence[str] = ()) -> RedisServer:
         # Not below pytest's own directory: a Unix socket's path has 107 bytes at most.
         directory = Path(tempfile.mkdtemp(prefix="jr-", dir="/tmp"))
-        started.append(RedisServer(program, directory, *options))
+        started.append(RedisServer(program, directory, *options, prefix=prefix))
         return started[-1]
 
     yield start

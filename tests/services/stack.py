@@ -89,16 +89,21 @@ class Stack:
         self.start_process("maintenance")
         for number in range(1, shape.workers + 1):
             self.start_process(f"worker-{number}")
-        eventually(self.is_ready, "the service is ready")
+        eventually(self.is_ready, "the service is ready", within_seconds=60)
         self.api = ApiDocument(requests.get(f"{self.url}/openapi.json", timeout=10).json())
 
     def start_process(
-        self, name: str, *arguments: str, settings: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *arguments: str,
+        settings: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Run `jobresults NAME`, where a number behind a hyphen tells twins apart."""
         command = [sys.executable, "-m", "jobresults.cli.main", name.partition("-")[0], *arguments]
         own = {f"JOBRESULTS_{key}": text for key, text in (settings or {}).items()}
-        self.processes[name] = Process(name, command, self.directory, {**self._environ, **own})
+        variables = {**self._environ, **own, **(environ or {})}
+        self.processes[name] = Process(name, command, self.directory, variables)
 
     def is_ready(self) -> bool:
         for process in self.processes.values():
@@ -110,7 +115,7 @@ class Stack:
             return False
         try:
             return requests.get(f"{self.url}/status/ready", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def request(

@@ -81,8 +81,12 @@ def gate(tmp_path: Path) -> Iterator[Path]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Puts the logs of the stacks a failed test used into its report."""
+    """Adds the logs of the stacks a failed test used; lets skips for one missing service be one
+    line of the summary.
+    """
     report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and "needs" in report.longrepr[2]:
+        report.longrepr = ("tests/services", 0, report.longrepr[2])
     if report.failed:
         for value in getattr(item, "funcargs", {}).values():
             if isinstance(value, Stack):

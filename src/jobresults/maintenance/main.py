@@ -45,6 +45,35 @@ class Duty:
         self.next_at = time.monotonic() + self.interval_seconds
 
 
+class Leases:
+    """Takes jobs from workers that fell silent. Not right after an outage of the ledger, for then
+    all of them were: who lives gets to beat first.
+    """
+
+    def __init__(self, database: Database, redis: Client, settings: Settings) -> None:
+        self._database = database
+        self._redis = redis
+        self._batch_size = settings.maintenance.batch_size
+        self._grace_seconds = 2 * settings.worker.heartbeat_seconds
+        self._judges_from = 0.0
+
+    def sweep(self) -> None:
+        """Raises LedgerUnavailable, RedisUnavailable."""
+        try:
+            if time.monotonic() < self._judges_from:
+                with self._database.write():
+                    return  # it still answers
+            _repeat(self._take_over)
+        except LedgerUnavailable:
+            self._judges_from = time.monotonic() + self._grace_seconds
+            raise
+
+    def _take_over(self) -> int:
+        void = reconciler.take_over_expired_leases(self._database, self._batch_size)
+        forget(self._redis, void)
+        return len(void)
+
+
 def run(settings: Settings) -> int:
     """Do all duties until SIGTERM. Returns the exit status.
 
@@ -98,7 +127,7 @@ def duties_of(
         Duty(
             "taking over expired leases",
             sweep_seconds,
-            lambda: _repeat(lambda: _take_over(database, redis, batch_size)),
+            Leases(database, redis, settings).sweep,
         ),
         Duty(
             "dispatching due jobs",
@@ -109,12 +138,6 @@ def duties_of(
         Duty("tidying RQ's registers", sweep_seconds, tidy_rq),
         Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),
     ]
-
-
-def _take_over(database: Database, redis: Client, batch_size: int) -> int:
-    void = reconciler.take_over_expired_leases(database, batch_size)
-    forget(redis, void)
-    return len(void)
 
 
 def _repeat(batch: Callable[[], int]) -> None:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from redis.client import PubSub
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from jobresults.errors import RedisUnavailable
 from jobresults.jobs.reading import JobRecord
@@ -25,6 +27,8 @@ _LOOK_SECONDS = 1.0
 _SAFETY_NET_SECONDS = 5.0
 _SAFETY_NET_WITHOUT_BELL_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
+# Half of it after the last word the server is asked for one: a connection may be dead and not tell.
+_SILENCE_SECONDS = 10.0
 
 
 class DoneBell:
@@ -105,9 +109,7 @@ class DoneBell:
         while not self.draining:
             try:
                 with self._redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
-                    pubsub.subscribe(BELL_CHANNEL)
-                    while not self.draining:
-                        self._hear(pubsub.get_message(timeout=_LOOK_SECONDS))
+                    self._listen_to(pubsub)
             except RedisError as error:
                 if self._connected:
                     logger.warning(
@@ -116,13 +118,27 @@ class DoneBell:
                 self._connected = False
                 time.sleep(_RECONNECT_SECONDS)
 
-    def _hear(self, message: dict[str, Any] | None) -> None:
-        if message is None:
-            return
+    def _listen_to(self, pubsub: PubSub) -> None:
+        """Until the process drains. Raises RedisError, also if the other end falls silent."""
+        pubsub.subscribe(BELL_CHANNEL)
+        heard_at = asked_at = time.monotonic()
+        while not self.draining:
+            message = pubsub.get_message(timeout=_LOOK_SECONDS)
+            now = time.monotonic()
+            if message is not None:
+                heard_at = now
+                self._hear(message)
+            elif now - heard_at > _SILENCE_SECONDS:
+                raise RedisTimeoutError("no answer to a ping")
+            elif now - max(heard_at, asked_at) > _SILENCE_SECONDS / 2:
+                asked_at = now
+                pubsub.ping()
+
+    def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
             self._connected = True
             self._wake_all()  # what rang before was not heard
-        else:
+        elif message["type"] == "message":
             self._wake(bytes(message["data"]).decode("ascii", "replace"))
 
     def _wake_all(self) -> None:

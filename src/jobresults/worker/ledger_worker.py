@@ -33,7 +33,7 @@ from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, RefusingJob, discard, forget, parse_rq_id
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
-from jobresults.redis_store import Client, ring_bell
+from jobresults.redis_store import Client, connect, ring_bell
 from jobresults.settings import Settings
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.supervision import Attempt, Ending
@@ -50,7 +50,6 @@ class LedgerWorker(Worker):
 
     queue_class = Queue
     job_class = RefusingJob
-    connection_timeout_seconds = _POLL_SECONDS + 4
 
     def __init__(
         self, redis: Client, database: Database, catalog: Catalog, settings: Settings
@@ -68,6 +67,8 @@ class LedgerWorker(Worker):
         )
         self._database = database
         self._redis: Client = redis
+        # The pop alone may take longer: a Redis that hangs must not hold up leases.
+        self._popping = connect(settings.redis, socket_timeout_seconds=_POLL_SECONDS + 4)
         self._catalog = catalog
         self._settings = settings
         self._tasks = [task.name for task in catalog]
@@ -83,7 +84,8 @@ class LedgerWorker(Worker):
 
     @property
     def connection_timeout(self) -> int:
-        return self.connection_timeout_seconds
+        """RQ's minimum for the timeout of every request. The pop has a connection of its own."""
+        return 0
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Stay in RQ's register for one lease more: a dead worker is not counted for minutes."""
@@ -156,7 +158,7 @@ class LedgerWorker(Worker):
             return self.queue_class.dequeue_any(
                 self._ordered_queues,
                 self.dequeue_timeout,
-                connection=self.connection,
+                connection=self._popping,
                 job_class=self.job_class,
                 serializer=self.serializer,
                 death_penalty_class=self.death_penalty_class,

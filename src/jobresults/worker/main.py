@@ -42,7 +42,7 @@ def _make_worker(settings: Settings, catalog: Catalog, stop: StopFlag) -> Ledger
     told to stop meanwhile.
     """
     database = open_database(settings.database)
-    redis = connect(settings.redis, socket_timeout_seconds=LedgerWorker.connection_timeout_seconds)
+    redis = connect(settings.redis)
     while not stop.is_set:
         try:
             ping(redis)

@@ -182,7 +182,6 @@ class Attempt:
             logger.debug("executor group %d is gone", self._pid)
 
     def _heartbeat(self) -> None:
-        self._on_heartbeat()
         try:
             running.extend_lease(
                 self._database,
@@ -192,6 +191,7 @@ class Attempt:
             )
         except LedgerUnavailable as error:
             logger.warning("heartbeat missed: %s", error)
+        self._on_heartbeat()  # last: Redis may hang
 
     def _write_reports(self, *, final: bool = False) -> None:
         progress, self._progress = self._progress, None

@@ -7,7 +7,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, select
 
@@ -25,6 +26,15 @@ _LIFE = re.compile("sd*(a[rq]d*)*at")
 _TAKEN = {"worker_lost", "executor_killed"}
 
 
+class Attempt(NamedTuple):
+    """The events at both ends, the worker's process, and when the job started again."""
+
+    begin: Row[Any]
+    end: Row[Any]
+    worker_pid: int
+    again_at_ms: int | None
+
+
 @dataclass
 class Story:
     """All that is known of one job."""
@@ -37,6 +47,15 @@ class Story:
     def starts(self) -> list[Row[Any]]:
         return [event for event in self.events if event.event == "started"]
 
+    def attempts(self) -> Iterator[Attempt]:
+        """Each start with what came of it."""
+        turns = [event for event in self.events if event.event not in ("progress", "dispatched")]
+        for number, (begin, end) in enumerate(pairwise(turns), 2):
+            if begin.event == "started":
+                pid = int(json.loads(begin.detail)["worker"].rsplit("-", 2)[1])
+                later = (event.at_ms for event in turns[number:] if event.event == "started")
+                yield Attempt(begin, end, pid, next(later, None))
+
     def told(self) -> str:
         """The timeline in one line a event."""
         begin = self.events[0].at_ms if self.events else 0
@@ -48,11 +67,10 @@ class Story:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What became of a job whose worker or executor was killed: ms of the kill and after it."""
+    """What became of a job whose worker or executor was killed."""
 
     job_id: str
     of: str
-    killed_at_ms: int
     given_back_after_ms: int
     started_after_ms: int | None
 
@@ -108,30 +126,37 @@ def _wrong_acceptances(
 
 def recoveries(stories: dict[str, Story], marks: Sequence[Mark]) -> list[Recovery]:
     """Of every job that ran when its worker or executor was killed."""
-    kills = [mark for mark in marks if mark.event in ("kill", "executor kill") and mark.pid]
-    found: list[Recovery] = []
-    for story in stories.values():
-        for number, event in enumerate(story.events):
-            if event.event != "started":
-                continue
-            after = story.events[number + 1 :]
-            end = next((e for e in after if e.event not in ("progress", "dispatched")), None)
-            pid = int(json.loads(event.detail)["worker"].rsplit("-", 2)[1])
-            for kill in kills:
-                if end and kill.pid == pid and event.at_ms <= kill.at_ms < end.at_ms:
-                    again = next((e.at_ms for e in after if e.event == "started"), None)
-                    found.append(_recovery(story, kill, end, again))
-    return found
+    kills = [mark for mark in marks if mark.event in ("kill", "executor kill")]
+    return [
+        Recovery(
+            story.row.id,
+            "executor" if kill.event == "executor kill" else "worker",
+            attempt.end.at_ms - kill.at_ms,
+            None if attempt.again_at_ms is None else attempt.again_at_ms - kill.at_ms,
+        )
+        for story in stories.values()
+        for attempt in story.attempts()
+        for kill in kills
+        if kill.pid == attempt.worker_pid and attempt.begin.at_ms <= kill.at_ms < attempt.end.at_ms
+    ]
 
 
-def _recovery(story: Story, kill: Mark, end: Row[Any], again: int | None) -> Recovery:
-    return Recovery(
-        story.row.id,
-        "executor" if kill.event == "executor kill" else "worker",
-        kill.at_ms,
-        end.at_ms - kill.at_ms,
-        None if again is None else again - kill.at_ms,
-    )
+def taken_from_living(stories: dict[str, Story], marks: Sequence[Mark]) -> list[str]:
+    """The jobs that lost an attempt to an expired lease although nobody hit their worker.
+
+    No promise says that there are none, but each is a start wasted.
+    """
+    hits = [mark for mark in marks if mark.event in ("kill", "stop", "terminate")]
+    return [
+        story.row.id
+        for story in stories.values()
+        for attempt in story.attempts()
+        if "worker_lost" in attempt.end.detail
+        and not any(
+            hit.pid == attempt.worker_pid and attempt.begin.at_ms <= hit.at_ms < attempt.end.at_ms
+            for hit in hits
+        )
+    ]
 
 
 def _key(story: Story) -> str:

@@ -45,9 +45,7 @@ class Callers:
         begin = time.monotonic()
         shares = [work[number::_SUBMITTERS] for number in range(_SUBMITTERS)]
         self._reader = self._run(self._read)
-        self._submitters = [
-            self._run(lambda share=share: self._submit(share, begin)) for share in shares
-        ]  # type: ignore[misc]
+        self._submitters = [self._run(partial(self._submit, share, begin)) for share in shares]
 
     @property
     def are_submitting(self) -> bool:

@@ -22,6 +22,7 @@ from tests.faults.soak.audit import (
     keys_of,
     read_stories,
     recoveries,
+    taken_from_living,
 )
 from tests.faults.soak.callers import Callers
 from tests.faults.soak.plan import Plan
@@ -42,6 +43,7 @@ class Verdict:
     marks: Sequence[Mark]
     stories: dict[str, Story]
     recoveries: Sequence[Recovery]
+    taken_from_living: Sequence[str]
     refusals: int
     answers: int
 
@@ -58,6 +60,7 @@ class Verdict:
                 f"{starts} starts, {effects} effects",
                 f"faults    {len(self.plan.faults)}, of them {kills} kills: {_counts(faults)}",
                 *(self._recovered(of) for of in ("worker", "executor")),
+                f"leases    {len(self.taken_from_living)} taken from workers that nobody had hit",
                 f"callers   {self.answers} reads answered, {self.refusals} requests refused or "
                 "unanswered and repeated",
                 f"took      {self.seconds:.0f} s",
@@ -107,6 +110,7 @@ def run(stack: Stack, plan: Plan) -> Verdict:
         marks=supervisor.marks,
         stories=stories,
         recoveries=recovered,
+        taken_from_living=taken_from_living(stories, supervisor.marks),
         refusals=callers.refusals,
         answers=callers.answers,
     )

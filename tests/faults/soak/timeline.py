@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
@@ -119,15 +118,11 @@ class _Drawing:
             if mark.event == "started" and mark.lane.startswith("worker")
         }
         for job_id, story in self._stories.items():
-            events = [event for event in story.events if event.event in _STATE_AFTER]
-            for start, end in pairwise(events):
-                if start.event == "started":
-                    lane = lane_of[int(json.loads(start.detail)["worker"].rsplit("-", 2)[1])]
-                    state = _STATE_AFTER[end.event]
-                    kind = "lost" if "worker_lost" in end.detail else state
-                    title = f"{job_id} attempt {start.attempt}: {end.event} {end.detail}"
-                    top = self._top[lane] + 7
-                    yield self._bar(kind, start.at_ms, end.at_ms, top, _LANE - 14, title)
+            for begin, end, pid, _ in story.attempts():
+                kind = "lost" if "worker_lost" in end.detail else _STATE_AFTER[end.event]
+                title = f"{job_id} attempt {begin.attempt}: {end.event} {end.detail}"
+                top = self._top[lane_of[pid]] + 7
+                yield self._bar(kind, begin.at_ms, end.at_ms, top, _LANE - 14, title)
 
     def _blows(self) -> Iterator[str]:
         for lane, marks in self._lanes.items():

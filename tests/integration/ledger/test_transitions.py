@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, ClassVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,14 +17,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Row, select, update
 
-from jobresults.database import metadata
 from jobresults.jobs import expiry, reconciler, running
 from jobresults.jobs.dispatch import parse_rq_id
 from jobresults.jobs.model import job, job_event
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import TERMINAL, State
-from tests.integration.driver import BOOM, FATAL, TASKS, Driver
-from tests.services.ledger import SQLITE
+from tests.integration.driver import BOOM, FATAL, TASKS, Driver, make_empty, on_sqlite
 
 LONG_AGO_MS = 1
 QUEUE_KEY = "rq:queue:default"
@@ -53,9 +50,7 @@ class Transitions(RuleBasedStateMachine):
         self.before: dict[str, Row[Any]] = {}
         self.claimed: set[tuple[str, int]] = set()
         self.driver.redis.flushall()
-        with self.driver.database.write() as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.execute(table.delete())
+        make_empty(self.driver.database)
 
     @rule(target=jobs, max_attempts=st.integers(1, 3), delayed=st.booleans())
     def submit(self, max_attempts: int, delayed: bool) -> str:
@@ -198,7 +193,7 @@ def has_a_way_forward(row: Row[Any]) -> bool:
     return row.ended_at_ms is not None and row.expires_at_ms is not None
 
 
-@pytest.mark.parametrize("database_url", [SQLITE], indirect=True)
+@on_sqlite
 def test_no_order_of_events_breaks_a_promise(driver: Driver) -> None:
     machine = type("TransitionsOfThisLedger", (Transitions,), {"driver": driver})
     run_state_machine_as_test(

@@ -92,6 +92,17 @@ class Service:
         self.reached(job_id, State.RUNNING)
         return job_id
 
+    def runs_until_told(self, directory: Path) -> str:
+        """The id of a job whose first executor is known; it ends after `go`."""
+        job_id = self.running("runs_until_told", directory=str(directory))
+        eventually(lambda: announced(directory), "the executor runs")
+        return job_id
+
+    @property
+    def registered_workers(self) -> int:
+        """How many workers RQ knows of."""
+        return int(self.driver.redis.scard("rq:workers"))
+
     def logs(self) -> str:
         """The end of what each process has printed."""
         return "\n".join(f"--- {item.name}\n{item.log(100)}" for item in self.processes)
@@ -131,3 +142,13 @@ def alive(directory: Path) -> list[int]:
 def log_lines(service: Service, job_id: str) -> list[dict[str, Any]]:
     """What the job's task has said."""
     return reading.logs(service.database, job_id, after=0, limit=10_000)
+
+
+def go(directory: Path) -> None:
+    """Let `runs_until_told` end."""
+    (directory / "go").touch()
+
+
+def says(process: Process, words: str) -> None:
+    """Wait for a line of a process."""
+    eventually(lambda: words in process.log(1_000), f"it says {words!r}")

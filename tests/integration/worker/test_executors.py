@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from jobresults.jobs.states import State
+from tests.integration.driver import on_sqlite
 from tests.integration.worker.odd_tasks import announced
 from tests.integration.worker.service import Service, alive, error, log_lines
-from tests.services.ledger import SQLITE
 from tests.services.process import eventually
 
-pytestmark = pytest.mark.parametrize("database_url", [SQLITE], indirect=True)
+pytestmark = on_sqlite
 
 
 @pytest.mark.parametrize("task", ["never_ends", "swallows_its_timeout", "computes_in_c"])

@@ -1,0 +1,71 @@
+"""Tasks that no signal, no exception handler and no memory limit gets the better of gracefully."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import psutil
+
+from jobresults import current_job, task
+
+MIB = 2**20
+
+
+def leave_mark(path: str) -> None:
+    """As `leaves_a_mark` does."""
+    job = current_job()
+    with Path(path).open("ab", buffering=0) as file:
+        file.write(f"{job.id} {job.attempt}\n".encode())
+
+
+@task(name="is_killed_with_memory", max_attempts=3)
+def is_killed_with_memory(path: str, mebibytes: int) -> None:
+    """Hold that much memory, and die as by the kernel's hand."""
+    leave_mark(path)
+    held = b"x" * (mebibytes * MIB)
+    os.kill(os.getpid(), signal.SIGKILL)
+    del held
+
+
+@task(name="exceeds_its_address_space", max_attempts=3)
+def exceeds_its_address_space(path: str, mebibytes: int) -> int:
+    """Ask for that much memory where there is less."""
+    leave_mark(path)
+    limit = psutil.Process().memory_info().vms + mebibytes // 2 * MIB
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    return len(b"x" * (mebibytes * MIB))
+
+
+@task(name="computes_for_minutes", max_attempts=1)
+def computes_for_minutes() -> str:
+    """One call into C, which sees no signal."""
+    return hashlib.pbkdf2_hmac("sha512", b"password", b"salt", 2**31 - 1).hex()
+
+
+@task(name="swallows_everything", max_attempts=1)
+def swallows_everything() -> None:
+    """Go on, whatever is raised."""
+    while True:
+        try:
+            time.sleep(0.02)
+        except BaseException:  # noqa: BLE001 - the point
+            continue
+
+
+@task(name="blocks_signals", max_attempts=1)
+def blocks_signals() -> None:
+    """Hear no signal that can be blocked."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    while True:
+        time.sleep(0.02)
+
+
+@task(name="tells_the_time")
+def tells_the_time() -> float:
+    """The clock of the worker's machine, in seconds since 1970-01-01 UTC."""
+    return time.time()

@@ -1,0 +1,152 @@
+"""Workers that die or fall asleep in the middle of a job: another one does it, and only one
+outcome counts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobresults.settings import MaintenanceSettings, WorkerSettings
+from tests.faults.conftest import Effects, OwnStack
+from tests.faults.workers import (
+    executor_of,
+    is_gone,
+    kill_alone,
+    lease_until_ms,
+    lines_about,
+    running_worker,
+    story,
+)
+from tests.services.ledger import SQLITE
+from tests.services.process import Process, eventually
+from tests.services.stack import Shape, Stack
+
+TAKEN_OVER = ["submitted", "started", "requeued", "dispatched", "started", "succeeded"]
+RECOVERY_SECONDS = 20
+
+on_sqlite = pytest.mark.parametrize("ledger", [SQLITE], indirect=True)
+
+
+def start_job(stack: Stack, effects: Effects, gate: Path) -> str:
+    """The id of a job that has had its effect and goes on until the gate is there."""
+    job_id = stack.submit("leaves_a_mark", effects.params(gate))
+    eventually(lambda: job_id in effects.by_job, "the job has its effect")
+    return job_id
+
+
+def assert_second_attempt_counts(stack: Stack, effects: Effects, job_id: str) -> None:
+    job = stack.ended(job_id)
+    assert (job["state"], job["result"]) == ("succeeded", 2)
+    assert effects.by_job[job_id] == [1, 2]
+    assert story(stack, job_id) == TAKEN_OVER
+
+
+def stop_and_take_over(
+    stack: Stack, effects: Effects, job_id: str, sleeper: Process
+) -> psutil.Process:
+    """Freeze the worker, but not its executor, until another runs its job. Gives the executor."""
+    executor = executor_of(sleeper)
+    psutil.Process(sleeper.pid).suspend()
+    eventually(lambda: effects.by_job[job_id] == [1, 2], "another worker runs the job")
+    return executor
+
+
+def test_row_7_worker_killed_in_mid_job(bare_stack: Stack, effects: Effects, gate: Path) -> None:
+    """Row 7: run again, with one outcome.
+
+    Red without `reconciler.take_over_expired_leases`. Stock RQ lets the orphan run on and starts
+    the second copy minutes later, if at all.
+    """
+    with running_worker(bare_stack) as first, running_worker(bare_stack) as second:
+        job_id = start_job(bare_stack, effects, gate)
+        victim = next(worker for worker in (first, second) if psutil.Process(worker.pid).children())
+        kill_alone(victim)
+        eventually(lambda: effects.by_job[job_id] == [1, 2], "the job runs again")
+        gate.touch()
+        assert_second_attempt_counts(bare_stack, effects, job_id)
+
+
+def test_row_7_with_the_leases_of_production(
+    own_stack: OwnStack, effects: Effects, gate: Path
+) -> None:
+    """Row 7: with the default lease, killed right after a heartbeat, it runs again within 20 s."""
+    settings = {
+        "WORKER__LEASE_SECONDS": str(WorkerSettings().lease_seconds),
+        "WORKER__HEARTBEAT_SECONDS": str(WorkerSettings().heartbeat_seconds),
+        "MAINTENANCE__SWEEP_SECONDS": str(MaintenanceSettings().sweep_seconds),
+        "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": str(
+            MaintenanceSettings().dispatch_lost_after_seconds
+        ),
+    }
+    with own_stack(Shape(workers=0, settings=settings)) as stack, running_worker(stack) as first:
+        job_id = start_job(stack, effects, gate)
+        with running_worker(stack):
+            lease = lease_until_ms(stack, job_id)
+            eventually(lambda: lease_until_ms(stack, job_id) > lease, "a heartbeat")
+            kill_alone(first)
+            eventually(
+                lambda: effects.by_job[job_id] == [1, 2],
+                "the job runs again",
+                within_seconds=RECOVERY_SECONDS,
+            )
+            gate.touch()
+            assert_second_attempt_counts(stack, effects, job_id)
+
+
+@on_sqlite
+def test_row_8_worker_parent_killed(bare_stack: Stack, effects: Effects, gate: Path) -> None:
+    """Row 8: no orphan works on.
+
+    Red without `prctl(PR_SET_PDEATHSIG)` in the executor; RQ's work horse lives on.
+    """
+    with running_worker(bare_stack) as worker:
+        job_id = start_job(bare_stack, effects, gate)
+        executor = executor_of(worker)
+        kill_alone(worker)
+        eventually(lambda: is_gone(executor), "the executor is dead", within_seconds=1)
+    with running_worker(bare_stack):
+        gate.touch()
+        assert_second_attempt_counts(bare_stack, effects, job_id)
+
+
+def test_row_15_zombie_worker_wakes_with_a_result(
+    bare_stack: Stack, effects: Effects, gate: Path
+) -> None:
+    """Row 15: what a worker brings after its lease is refused, and it works on.
+
+    Red if `running.fenced` does not ask for the epoch: the late result overwrites the other.
+    """
+    with running_worker(bare_stack) as sleeper:
+        job_id = start_job(bare_stack, effects, gate)
+        with running_worker(bare_stack):
+            executor = stop_and_take_over(bare_stack, effects, job_id, sleeper)
+            gate.touch()
+            assert_second_attempt_counts(bare_stack, effects, job_id)
+            eventually(lambda: is_gone(executor), "the sleeper's executor has ended, too")
+        psutil.Process(sleeper.pid).resume()
+        eventually(lambda: lines_about(sleeper, job_id, "WARNING"), "the sleeper has its refusal")
+        assert "outcome refused" in lines_about(sleeper, job_id, "WARNING")[-1]
+        assert_second_attempt_counts(bare_stack, effects, job_id)
+        assert bare_stack.job(bare_stack.run("echo"))["state"] == "succeeded"
+
+
+def test_row_15_zombie_worker_wakes_in_mid_job(
+    bare_stack: Stack, effects: Effects, gate: Path
+) -> None:
+    """Row 15: a worker that finds its job at another stops its own executor.
+
+    Red if `running.cancel_requested` does not ask for the epoch: both run to the end.
+    """
+    with running_worker(bare_stack) as sleeper:
+        job_id = start_job(bare_stack, effects, gate)
+        with running_worker(bare_stack):
+            executor = stop_and_take_over(bare_stack, effects, job_id, sleeper)
+            assert not is_gone(executor)
+            psutil.Process(sleeper.pid).resume()
+            eventually(lambda: is_gone(executor), "the sleeper's executor is stopped")
+            gate.touch()
+            assert_second_attempt_counts(bare_stack, effects, job_id)
+        assert bare_stack.job(bare_stack.run("echo"))["state"] == "succeeded"
