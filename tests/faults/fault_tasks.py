@@ -1,4 +1,4 @@
-"""Tasks that no signal, no exception handler and no memory limit gets the better of gracefully."""
+"""Tasks that can only be stopped by force, or that show which worker ran them, and when."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def leave_mark(path: str) -> None:
     job = current_job()
     with Path(path).open("ab", buffering=0) as file:
         file.write(f"{job.id} {job.attempt}\n".encode())
+
+
+@task(name="waits_at_its_gate", timeout_seconds=60)
+def waits_at_its_gate(path: str, gate: str) -> int:
+    """Run until there is a gate of that name with the attempt's number. Returns the attempt."""
+    leave_mark(path)
+    attempt = current_job().attempt
+    while not Path(f"{gate}{attempt}").exists():
+        time.sleep(0.02)
+    return attempt
 
 
 @task(name="is_killed_with_memory", max_attempts=3)

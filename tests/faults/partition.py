@@ -64,7 +64,7 @@ def divided_network() -> Iterator[Network]:
             )
         except (OSError, subprocess.CalledProcessError) as error:
             missing = pytest.fail if os.environ.get("CI") else pytest.skip
-            missing(f"needs root and `ip netns`: {getattr(error, 'stderr', error)}")
+            missing(f"needs root and `ip netns`: {str(getattr(error, 'stderr', error)).strip()}")
         for side in (left, right):
             _connect_to_host(side, f"{block}.3")
         network.route()

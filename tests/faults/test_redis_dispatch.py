@@ -163,6 +163,7 @@ def test_row_14_four_copies_of_one_dispatch(
         assert_ran_once(stack, effects, job_id)
 
 
+@pytest.mark.timeout(300)
 def test_row_16_flushall_with_1000_jobs_queued(own_stack: OwnStack, effects: Effects) -> None:
     """Row 16: Redis forgets everything that waits; all of it runs, once.
 

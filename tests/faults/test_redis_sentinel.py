@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from tests.faults.conftest import Effects, OwnStack
@@ -74,6 +75,7 @@ def all_know_each_other(sentinels: list[str]) -> bool:
     return True
 
 
+@pytest.mark.timeout(300)
 def test_row_18_sentinel_partition(
     own_stack: OwnStack,
     effects: Effects,

@@ -113,23 +113,27 @@ def test_row_8_worker_parent_killed(bare_stack: Stack, effects: Effects, gate: P
 
 
 def test_row_15_zombie_worker_wakes_with_a_result(
-    bare_stack: Stack, effects: Effects, gate: Path
+    bare_stack: Stack, effects: Effects, tmp_path: Path
 ) -> None:
     """Row 15: what a worker brings after its lease is refused, and it works on.
 
-    Red if `running.fenced` does not ask for the epoch: the late result overwrites the other.
+    Red if `running.fenced` does not ask for the epoch: its result ends the attempt of the other.
     """
+    gate = tmp_path / "gate"
+    params = {"path": str(effects.path), "gate": str(gate)}
     with running_worker(bare_stack) as sleeper:
-        job_id = start_job(bare_stack, effects, gate)
+        job_id = bare_stack.submit("waits_at_its_gate", params)
+        eventually(lambda: job_id in effects.by_job, "the job runs")
         with running_worker(bare_stack):
             executor = stop_and_take_over(bare_stack, effects, job_id, sleeper)
-            gate.touch()
+            Path(f"{gate}1").touch()
+            eventually(lambda: is_gone(executor), "the sleeper's executor has its result")
+            psutil.Process(sleeper.pid).resume()
+            eventually(lambda: lines_about(sleeper, job_id, "WARNING"), "it is refused")
+            assert "outcome refused" in lines_about(sleeper, job_id, "WARNING")[-1]
+            assert bare_stack.job(job_id)["state"] == "running"
+            Path(f"{gate}2").touch()
             assert_second_attempt_counts(bare_stack, effects, job_id)
-            eventually(lambda: is_gone(executor), "the sleeper's executor has ended, too")
-        psutil.Process(sleeper.pid).resume()
-        eventually(lambda: lines_about(sleeper, job_id, "WARNING"), "the sleeper has its refusal")
-        assert "outcome refused" in lines_about(sleeper, job_id, "WARNING")[-1]
-        assert_second_attempt_counts(bare_stack, effects, job_id)
         assert bare_stack.job(bare_stack.run("echo"))["state"] == "succeeded"
 
 

@@ -4,19 +4,14 @@ time.
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
-from rq import Queue
-from rq.serializers import JSONSerializer
-from sqlalchemy import select, update
 
-from jobresults.jobs.model import job as job_table
-from tests.faults.conftest import MODULES, Effects
+from tests.faults.conftest import Effects
 from tests.faults.workers import (
     at_ms,
     error_of,
@@ -145,35 +140,6 @@ def test_row_24_timeouts_that_are_not_heard_or_swallowed(bare_stack: Stack, task
         assert not psutil.Process(worker.pid).children()
 
 
-def test_row_28_rolling_deploy(bare_stack: Stack) -> None:
-    """Row 28: an old worker parks a job whose task it does not know, and alerts; a new one runs it.
-
-    Red with the stock worker: the job fails at import. Red without `job.task IN tasks` in
-    `running.claim`: a KeyError in the worker, and the job comes back to it with each lease.
-    """
-    old_modules = {"TASKS__MODULES": json.dumps(MODULES[:-1])}
-    with running_worker(bare_stack, old_modules) as old:
-        job_id = bare_stack.submit("tells_the_time")
-        eventually(lambda: lines_about(old, job_id, "ERROR"), "someone is alerted")
-        assert "tells_the_time" in lines_about(old, job_id, "ERROR")[0]
-        assert bare_stack.job(bare_stack.run("echo"))["state"] == "succeeded"
-        parked = select(
-            job_table.c.due_at_ms - bare_stack.ledger.now_ms(), job_table.c.attempt
-        ).where(job_table.c.id == job_id, job_table.c.dispatched_at_ms.is_(None))
-        with bare_stack.ledger.read() as connection:
-            due_in_ms, attempt = connection.execute(parked).one()
-        assert 20_000 < due_in_ms <= 30_000
-        assert attempt == 0
-        assert old.stop() == 0
-    with running_worker(bare_stack):
-        with bare_stack.ledger.write() as connection:  # as if those 30 s were over
-            connection.execute(
-                update(job_table).where(job_table.c.id == job_id).values(due_at_ms=1)
-            )
-        assert bare_stack.ended(job_id)["state"] == "succeeded"
-    assert story(bare_stack, job_id) == ["submitted", "dispatched", "started", "succeeded"]
-
-
 @pytest.mark.parametrize("task", ["computes_for_minutes", "swallows_everything"])
 def test_a_running_job_is_canceled_within_2_s(bare_stack: Stack, task: str) -> None:
     """Red without `Attempt._check_cancel`; RQ's stop command needs a subscription that an outage
@@ -188,15 +154,3 @@ def test_a_running_job_is_canceled_within_2_s(bare_stack: Stack, task: str) -> N
         assert is_gone(executor)
         asked_at_ms = at_ms(bare_stack, job_id, "cancel_requested")
         assert at_ms(bare_stack, job_id, "canceled") - asked_at_ms <= 2_000
-
-
-def test_a_function_that_is_not_ours_is_refused_and_alerted(
-    bare_stack: Stack, tmp_path: Path
-) -> None:
-    """Red with the stock worker, which runs whatever Redis names."""
-    with running_worker(bare_stack) as worker, bare_stack.redis.client() as client:
-        foreign = Queue(connection=client, serializer=JSONSerializer)
-        entry = foreign.enqueue("os.mkdir", str(tmp_path / "made"))
-        eventually(lambda: lines_about(worker, entry.id, "ERROR"), "someone is alerted")
-        assert bare_stack.job(bare_stack.run("echo"))["state"] == "succeeded"
-        assert not (tmp_path / "made").exists()

@@ -90,6 +90,15 @@ def check_problem(response: requests.Response) -> None:
     assert not re.search(r"Traceback|File \"|SELECT |INSERT |BEGIN", seen)
 
 
+def check_unavailable(response: requests.Response) -> None:
+    """The one answer while the ledger does not answer: ask again soon; nothing was accepted."""
+    assert response.status_code == 503
+    assert response.json()["code"] == "ledger_unavailable"
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "job_id" not in response.text
+
+
 def _pattern(template: str) -> str:
     """A path of the document as a regular expression. Only an asset's name may hold slashes."""
     return re.sub(r"\{(\w+)\}", lambda name: ".+" if name[1] == "asset" else "[^/]+", template)

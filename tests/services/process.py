@@ -81,13 +81,13 @@ class Process:
         self._process.send_signal(number)
 
     def stop(
-        self, number: signal.Signals = signal.SIGTERM, *, grace_seconds: float = 15
+        self, number: signal.Signals = signal.SIGTERM, *, grace_seconds: float = 30
     ) -> int | None:
         """Ask it to end, and see to it. Returns as `end`."""
         self.send(number)
         return self.end(grace_seconds=grace_seconds)
 
-    def end(self, *, grace_seconds: float = 15) -> int | None:
+    def end(self, *, grace_seconds: float = 30) -> int | None:
         """Wait for its end, then kill it and whatever is left of its session.
 
         Returns its exit status; None if anything had to be killed.

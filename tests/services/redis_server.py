@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ class RedisServer:
 
     def stop(self) -> None:
         self.process.stop()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Not there within the block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)

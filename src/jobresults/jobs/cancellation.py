@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select, update
@@ -34,7 +32,10 @@ def cancel(database: Database, job_id: str) -> State:
         values: dict[str, Any] = {"cancel_requested_at_ms": database.now_ms()}
         if row.state == State.QUEUED:
             values = ended_values(database, State.CANCELED)
-            values |= {"epoch": job.c.epoch + 1, "error": json.dumps(asdict(CANCELED))}
+            values |= {
+                "epoch": job.c.epoch + 1,
+                "error": CANCELED.to_json(),
+            }
         elif row.state != State.RUNNING or row.cancel_requested_at_ms is not None:
             return State(row.state)
         connection.execute(update(job).where(job.c.id == job_id).values(**values))

@@ -33,6 +33,10 @@ class JobError:
     retryable: bool = True
     type: str = "about:blank"
 
+    def to_json(self) -> str:
+        """As the ledger stores it; readable, so that it can be searched."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
 
 CANCELED = JobError("job_canceled", "Job canceled", "The job was canceled.", retryable=True)
 
@@ -113,7 +117,7 @@ def fail(
             .where(fenced(job_id, epoch))
             .values(
                 **ended_values(database, State.FAILED),
-                error=json.dumps(asdict(error)),
+                error=error.to_json(),
                 traceback=traceback,
             )
         )
@@ -195,7 +199,10 @@ def _cancel_if_requested(
     row = connection.execute(
         update(job)
         .where(wanted)
-        .values(**ended_values(database, State.CANCELED), error=json.dumps(asdict(CANCELED)))
+        .values(
+            **ended_values(database, State.CANCELED),
+            error=CANCELED.to_json(),
+        )
         .returning(job.c.attempt)
     ).first()
     if row is None:

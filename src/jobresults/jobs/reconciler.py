@@ -6,7 +6,6 @@ Any number of processes may run these at once: each job is taken by an UPDATE th
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict
 from typing import Any
@@ -198,6 +197,6 @@ def _end(
     return connection.execute(
         update(job)
         .where(wanted)
-        .values(**ended_values(database, state), error=json.dumps(asdict(error)))
+        .values(**ended_values(database, state), error=error.to_json())
         .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
     ).all()

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import expiry, reconciler
@@ -46,27 +48,33 @@ class Duty:
 
 
 class Leases:
-    """Takes jobs from workers that fell silent. Not right after an outage of the ledger, for then
-    all of them were: who lives gets to beat first.
+    """Takes jobs from workers that fell silent. Not right after the ledger was out of reach, or its
+    clock leapt, for then all of them were silent: who lives gets to beat first.
     """
 
     def __init__(self, database: Database, redis: Client, settings: Settings) -> None:
         self._database = database
         self._redis = redis
         self._batch_size = settings.maintenance.batch_size
-        self._grace_seconds = 2 * settings.worker.heartbeat_seconds
-        self._judges_from = 0.0
+        heartbeat_ms = settings.worker.heartbeat_seconds * 1000
+        self._longest_gap_ms = max(heartbeat_ms, 2 * settings.maintenance.sweep_seconds * 1000)
+        self._grace_ms = 2 * heartbeat_ms
+        self._swept_at_ms: int | None = None
+        self._judges_from_ms = 0.0
 
     def sweep(self) -> None:
         """Raises LedgerUnavailable, RedisUnavailable."""
-        try:
-            if time.monotonic() < self._judges_from:
-                with self._database.write():
-                    return  # it still answers
+        now_ms = self._clock_ms()
+        if self._swept_at_ms is not None and now_ms - self._swept_at_ms > self._longest_gap_ms:
+            self._judges_from_ms = now_ms + self._grace_ms
+        self._swept_at_ms = now_ms
+        if now_ms >= self._judges_from_ms:
             _repeat(self._take_over)
-        except LedgerUnavailable:
-            self._judges_from = time.monotonic() + self._grace_seconds
-            raise
+            self._swept_at_ms = self._clock_ms()
+
+    def _clock_ms(self) -> int:
+        with self._database.write() as connection:  # a ledger that is only read hears no heartbeats
+            return int(connection.execute(select(self._database.now_ms())).scalar_one())
 
     def _take_over(self) -> int:
         void = reconciler.take_over_expired_leases(self._database, self._batch_size)

@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> Flask:
     app.add_url_rule("/", "home", lambda: redirect("/docs"))
     app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
+    app.after_request(_not_stored)
     app.wsgi_app = RequestContext(app.wsgi_app)  # type: ignore[method-assign]
     services.start()
     return app
@@ -105,6 +106,12 @@ def install(app: Flask, routes: Iterable[Route]) -> None:
             methods=[route.method],
             provide_automatic_options=False,
         )
+
+
+def _not_stored(response: Response) -> Response:
+    """What a view says nothing else about is of this moment and for this caller."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
 def _guarded(route: Route) -> Callable[..., BaseResponse]:

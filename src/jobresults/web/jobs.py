@@ -95,10 +95,11 @@ def job_logs(job_id: str) -> Response:
         request.accept_mimetypes.best_match(["application/json", "text/event-stream"])
         == "text/event-stream"
     ):
+        # How a browser's EventSource says where it was cut off.
+        after = request.headers.get("Last-Event-ID", query.after, type=int)
         response = Response(
-            stream_with_context(_follow(job_id, query.after)), mimetype="text/event-stream"
+            stream_with_context(_follow(job_id, after)), mimetype="text/event-stream"
         )
-        response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
         return response
     return jsonify(_log_page(job_id, query.after, query.limit))
@@ -139,6 +140,4 @@ def _query_value(name: str) -> Any:
 
 
 def _json(body: bytes, status: int = 200) -> Response:
-    response = Response(body, status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(body, status, mimetype="application/json")

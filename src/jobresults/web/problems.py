@@ -46,7 +46,6 @@ def problem(status: int, code: str, title: str, detail: str, **extra: Any) -> Re
     }
     response = Response(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), status)
     response.mimetype = "application/problem+json"
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -48,7 +48,6 @@ def pending_response(record: JobRecord) -> Response:
     response = Response(job_json(record, estimate, for_operator=principal().is_operator), 202)
     response.mimetype = "application/json"
     response.headers["Retry-After"] = str(retry_after_seconds(record, estimate))
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 

@@ -123,7 +123,6 @@ def _answer(job_id: str, wait: float, *, replayed: bool) -> Response:
     )
     response.mimetype = "application/json"
     response.headers["Location"] = f"/v1/jobs/{job_id}"
-    response.headers["Cache-Control"] = "no-store"
     if not record.done:
         response.headers["Retry-After"] = str(retry_after_seconds(record, estimate))
     elif preferred_wait() is not None:

@@ -188,8 +188,9 @@ def _wrong_outcome(story: Story, work: Work) -> Iterator[str]:
     if row.state == "succeeded":
         if not work.ends_well:
             yield "succeeded, although its task cannot"
-        if json.loads(row.result) not in story.effects:
-            yield f"its result {row.result!r} is of none of its effects {story.effects}"
+        token = json.loads(row.result)
+        if token not in story.effects or token.split()[1] != str(row.attempt):
+            yield f"its result {token} is not of attempt {row.attempt}, effects {story.effects}"
     elif row.state == "failed":
         code = json.loads(row.error)["code"]
         if code not in _TAKEN and (work.ends_well or code != "task_error"):

@@ -22,10 +22,11 @@ _TERMINAL = ("succeeded", "failed", "canceled")
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a caller was told: this key has this job."""
+    """What a caller was told: this key has this job. `seconds`: from the first request on."""
 
     key: str
     job_id: str
+    seconds: float
 
 
 class Callers:
@@ -83,6 +84,7 @@ class Callers:
             "failures": work.failures,
             "permanent": work.permanent,
         }
+        begin = time.monotonic()
         while True:
             client = self._clients[server % len(self._clients)]
             server += 1
@@ -93,7 +95,7 @@ class Callers:
                 if not error.retryable:
                     raise
             else:
-                self.accepted.append(Accepted(work.key, job.id))
+                self.accepted.append(Accepted(work.key, job.id, time.monotonic() - begin))
                 return
 
     def _read(self) -> None:

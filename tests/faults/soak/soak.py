@@ -46,6 +46,7 @@ class Verdict:
     taken_from_living: Sequence[str]
     refusals: int
     answers: int
+    longest_submit_seconds: float
 
     def summary(self) -> str:
         """For a terminal."""
@@ -61,8 +62,8 @@ class Verdict:
                 f"faults    {len(self.plan.faults)}, of them {kills} kills: {_counts(faults)}",
                 *(self._recovered(of) for of in ("worker", "executor")),
                 f"leases    {len(self.taken_from_living)} taken from workers that nobody had hit",
-                f"callers   {self.answers} reads answered, {self.refusals} requests refused or "
-                "unanswered and repeated",
+                f"callers   {self.answers} reads answered; {self.refusals} requests refused or "
+                f"unanswered and repeated; at most {self.longest_submit_seconds:.1f} s to a 202",
                 f"took      {self.seconds:.0f} s",
                 *(f"VIOLATION {violation}" for violation in self.violations),
                 f"verdict   {len(self.violations)} violations",
@@ -113,6 +114,7 @@ def run(stack: Stack, plan: Plan) -> Verdict:
         taken_from_living=taken_from_living(stories, supervisor.marks),
         refusals=callers.refusals,
         answers=callers.answers,
+        longest_submit_seconds=max(acceptance.seconds for acceptance in callers.accepted),
     )
 
 

@@ -119,7 +119,10 @@ class Supervisor:
         if pid is None:
             return False
         name = children[pid]
-        os.kill(pid, _SIGNALS[fault.action])
+        try:
+            os.kill(pid, _SIGNALS[fault.action])
+        except ProcessLookupError:  # an executor that has just ended
+            return False
         self._mark(name, f"{fault.victim} {fault.action}", self._stack.processes[name].pid)
         if fault.action == "stop":
             self._away.add(name)

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import text, update
@@ -282,6 +282,7 @@ def test_a_request_that_is_being_answered_is_not_answered_twice(driver: Driver) 
     assert driver.submissions.submit(submission) == replace(answers[1], replayed=True)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary() | st.none()), st.lists(st.binary() | st.none()))
 def test_different_requests_have_different_fingerprints(
     one: list[bytes | None], other: list[bytes | None]

@@ -12,7 +12,7 @@ from jobresults.database import migrate
 from jobresults.jobs.states import State
 from jobresults.settings import DatabaseSettings
 from tests.integration.driver import on_sqlite
-from tests.integration.worker.service import Service, go, running_service, says
+from tests.integration.worker.service import SUSPICIOUS, Service, go, running_service, says
 from tests.services.postgresql_server import PostgresqlServer
 from tests.services.process import eventually
 from tests.services.redis_server import RedisServer
@@ -21,7 +21,7 @@ from tests.services.redis_server import RedisServer
 @on_sqlite
 def test_what_redis_forgets_is_dispatched_again(service: Service, tmp_path: Path) -> None:
     worker = service.start("worker")
-    service.start("maintenance")
+    service.start("maintenance", SUSPICIOUS)
     running = service.runs_until_told(tmp_path)
     queued = [service.submit("echo", value=number) for number in range(20)]
     service.driver.redis.flushall()
@@ -40,7 +40,7 @@ def test_a_worker_outlives_its_redis(
     own_redis = start_redis()
     with running_service(database_url, own_redis, tmp_path) as service:
         worker = service.start("worker")
-        maintenance = service.start("maintenance")
+        maintenance = service.start("maintenance", SUSPICIOUS)
         job_id = service.runs_until_told(tmp_path)
         own_redis.stop()
         go(tmp_path)

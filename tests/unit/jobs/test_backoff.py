@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobresults.jobs.outcome import backoff_seconds
@@ -11,6 +11,7 @@ from jobresults.settings import JobsSettings
 SETTINGS = JobsSettings(retry_base_seconds=2, retry_max_seconds=300)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 25))
 def test_a_pause_doubles_up_to_the_maximum_and_scatters_in_its_upper_half(attempt: int) -> None:
     ceiling = min(2.0**attempt, 300)
