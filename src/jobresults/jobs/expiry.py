@@ -9,12 +9,12 @@ from sqlalchemy import delete, select, update
 from jobresults.database import Database
 from jobresults.jobs import events
 from jobresults.jobs.batches import batch_of
-from jobresults.jobs.model import idempotency_key, job, job_log
+from jobresults.jobs.model import idempotency_key, job, job_event, job_log
 from jobresults.jobs.states import Event
 
 
 def forget_results(database: Database, batch_size: int) -> int:
-    """Drop params, result and log lines of jobs whose kept time is over. What stays answers 410.
+    """Drop params, result, log lines and the timeline's details of jobs whose kept time is over. What stays answers 410.
 
     Raises:
         LedgerUnavailable
@@ -35,8 +35,11 @@ def forget_results(database: Database, batch_size: int) -> int:
             .returning(job.c.id, job.c.attempt)
         ).all()
         if rows:
+            gone = [row.id for row in rows]
+            connection.execute(delete(job_log).where(job_log.c.job_id.in_(gone)))
+            # Errors and progress messages may speak of the customer.
             connection.execute(
-                delete(job_log).where(job_log.c.job_id.in_([row.id for row in rows]))
+                update(job_event).where(job_event.c.job_id.in_(gone)).values(detail="{}")
             )
         events.append(
             database,
