@@ -99,7 +99,9 @@ def waits_for_file(path: str) -> str:
 
 @task(name="leaves_a_mark", timeout_seconds=60)
 def leaves_a_mark(path: str, gate: str | None = None) -> int:
-    """Have an effect that tests can count; then run until the gate is there. Returns the attempt."""
+    """Have an effect that tests can count; then run until the gate is there. Returns the
+    attempt.
+    """
     job = current_job()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, f"{job.id} {job.attempt}\n".encode())

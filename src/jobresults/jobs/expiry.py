@@ -14,7 +14,8 @@ from jobresults.jobs.states import Event
 
 
 def forget_results(database: Database, batch_size: int) -> int:
-    """Drop params, result, log lines and the timeline's details of jobs whose kept time is over. What stays answers 410.
+    """Drop params, result, log lines and the timeline's details of jobs whose kept time is over.
+    What stays answers 410.
 
     Raises:
         LedgerUnavailable
