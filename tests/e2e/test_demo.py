@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e.up_process import is_alive
-from tests.services.process import Process, eventually
+from tests.services.process import Process, eventually, unmeasured
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -29,7 +29,7 @@ def temporary(tmp_path: Path) -> Path:
 def run_demo(examples: Path, temporary: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(examples / "demo.py")],
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env=unmeasured(TMPDIR=str(temporary)),
         capture_output=True,
         text=True,
         timeout=100,

@@ -19,6 +19,7 @@ from tests.services.redis_server import RedisServer
 from tests.services.stack import Shape, Stack, running_stack
 
 PARAMS = {"value": "x" * 50_000}
+TALKATIVE = {"message": "x" * 2_000}  # in two lines of the worker's log
 ENOUGH = 1_000
 
 
@@ -80,13 +81,13 @@ def test_row_20_disk_full_under_the_logs(
             for value in range(5):
                 job_id = stack.run("echo", {"value": value})
                 assert stack.request("GET", f"/get_result?job_id={job_id}").json() == value
-                stack.run("fails")  # which logs a warning and an error
+                unheard = stack.run("fails", TALKATIVE)
+            log = disk.directory / "worker" / "error.log"
+            assert unheard not in log.read_text(), "its last page had room"
             assert process_ids(stack) == before
             disk.clear()
-            log = disk.directory / "worker" / "error.log"
-            size = log.stat().st_size
-            stack.run("fails")
-            eventually(lambda: log.stat().st_size > size, "logs are written again")
+            heard = stack.run("fails", TALKATIVE)
+            eventually(lambda: heard in log.read_text(), "logs are written again")
 
 
 def test_row_20_disk_full_under_sqlite(

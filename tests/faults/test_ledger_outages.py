@@ -64,9 +64,9 @@ def test_row_3_ledger_down_or_locked_at_submit(
 def test_row_4_web_killed_after_the_commit(bare_stack: Stack, effects: Effects) -> None:
     """Row 4: the caller gets no answer, asks again with the same key, and gets the one job.
 
-    Redis stands still, so that the process is killed between its commit and its answer. Red if the
-    key is not in the job's own transaction (two jobs), or without `reconciler.redispatch_lost` (the
-    job waits for ever).
+    Redis stands still, so that the process is killed between its commit and its answer; then it
+    dies, too. Red if the key is not committed with the job (two jobs), or without
+    `reconciler.redispatch_lost` (the job waits for ever).
     """
     key, before = secrets.token_hex(8), bare_stack.count_jobs()
     (server,) = psutil.Process(bare_stack.processes["web"].pid).children()
@@ -80,7 +80,8 @@ def test_row_4_web_killed_after_the_commit(bare_stack: Stack, effects: Effects) 
             with pytest.raises(requests.ConnectionError):
                 call.result()
         finally:
-            bare_stack.redis.process.send(signal.SIGCONT)
+            bare_stack.redis.process.stop(signal.SIGKILL)  # and with it a dispatch on its way
+            bare_stack.redis.start()
     eventually(bare_stack.is_ready, "another process serves")
 
     answer = submit(bare_stack, effects, key)

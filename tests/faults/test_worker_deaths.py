@@ -12,10 +12,10 @@ import pytest
 from jobresults.settings import MaintenanceSettings, WorkerSettings
 from tests.faults.conftest import Effects, OwnStack
 from tests.faults.workers import (
+    await_heartbeats,
     executor_of,
     is_gone,
     kill_alone,
-    lease_until_ms,
     lines_about,
     running_worker,
     story,
@@ -84,8 +84,7 @@ def test_row_7_with_the_leases_of_production(
     with own_stack(Shape(workers=0, settings=settings)) as stack, running_worker(stack) as first:
         job_id = start_job(stack, effects, gate)
         with running_worker(stack):
-            lease = lease_until_ms(stack, job_id)
-            eventually(lambda: lease_until_ms(stack, job_id) > lease, "a heartbeat")
+            await_heartbeats(stack, job_id, 1)
             kill_alone(first)
             eventually(
                 lambda: effects.by_job[job_id] == [1, 2],

@@ -6,6 +6,7 @@ import itertools
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psutil
@@ -86,4 +87,17 @@ def lease_until_ms(stack: Stack, job_id: str) -> int:
     """When the running job's lease is over, by the ledger's clock."""
     lease = select(job_table.c.lease_until_ms).where(job_table.c.id == job_id)
     with stack.ledger.read() as connection:
-        return int(connection.execute(lease).scalar_one())
+        until_ms = connection.execute(lease).scalar_one()
+    assert until_ms is not None, "the job runs no more"
+    return int(until_ms)
+
+
+def await_heartbeats(stack: Stack, job_id: str, count: int) -> None:
+    """Until the running job's lease was renewed so often."""
+    for _ in range(count):
+        until_ms = lease_until_ms(stack, job_id)
+        eventually(partial(lease_is_beyond, stack, job_id, until_ms), "a heartbeat")
+
+
+def lease_is_beyond(stack: Stack, job_id: str, until_ms: int) -> bool:
+    return lease_until_ms(stack, job_id) > until_ms

@@ -20,6 +20,7 @@ from tests.faults.soak.supervisor import Mark
 
 # Promise 4, from the kill on.
 RECOVERY_LIMIT_SECONDS = 20.0
+_ORPHAN_LIMIT_MS = 1_000
 _LETTERS = {"submitted": "s", "dispatched": "d", "started": "a", "retried": "r", "requeued": "q"}
 _LIFE = re.compile("sd*(a[rq]d*)*at")
 # What takes an attempt from a job without any fault of its task.
@@ -139,6 +140,19 @@ def recoveries(stories: dict[str, Story], marks: Sequence[Mark]) -> list[Recover
         for kill in kills
         if kill.pid == attempt.worker_pid and attempt.begin.at_ms <= kill.at_ms < attempt.end.at_ms
     ]
+
+
+def orphans(stories: dict[str, Story], marks: Sequence[Mark]) -> Iterator[str]:
+    """Executors that went on although their worker had been dead for a second."""
+    killed_at_ms = {mark.pid: mark.at_ms for mark in marks if mark.event == "kill"}
+    for story in stories.values():
+        # Who is given a job back by a dead worker counts one attempt more.
+        worker_of = {attempt.begin.attempt: attempt.worker_pid for attempt in story.attempts()}
+        for effect in story.effects:
+            _, number, at_ms, _ = effect.split()
+            dead_ms = int(at_ms) - killed_at_ms.get(worker_of.get(int(number), 0), int(at_ms))
+            if dead_ms > _ORPHAN_LIMIT_MS:
+                yield f"{story.row.id}: an effect {dead_ms} ms after its worker was killed"
 
 
 def taken_from_living(stories: dict[str, Story], marks: Sequence[Mark]) -> list[str]:

@@ -20,6 +20,7 @@ from tests.faults.soak.audit import (
     Story,
     audit,
     keys_of,
+    orphans,
     read_stories,
     recoveries,
     taken_from_living,
@@ -100,6 +101,7 @@ def run(stack: Stack, plan: Plan) -> Verdict:
         violations=[
             *supervisor.violations,
             *callers.violations,
+            *orphans(stories, supervisor.marks),
             *audit(plan, callers.accepted, keys_of(stack.ledger), stories),
             *(
                 f"{late.job_id}: given back {late.given_back_after_ms / 1000:.1f} s after its "

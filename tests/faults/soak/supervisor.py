@@ -25,6 +25,7 @@ T = TypeVar("T")
 _WORKERS, _MAINTENANCES = 3, 2
 _SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "stop": signal.SIGSTOP}
 _TICK_SECONDS = 0.02
+_LOADING_MS = 10_000
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ class Supervisor:
         self._mark(name, "started", self._stack.processes[name].pid)
 
     def _start_redis(self) -> None:
+        self._stack.redis.process.end()
         self._stack.redis.start()
         self._away.discard("redis")
         self._mark("redis", "started")
@@ -182,13 +184,21 @@ class Supervisor:
             if name in self._ending:
                 status = process.end()
                 self._mark(name, "ended")
-                if status != 0:
+                if status not in self._allowed_statuses(name):
                     self.violations.append(f"{name} ended with {status} when told to end")
                 self._timers.enter(self._ending.pop(name), 1, self._start, (name,))
             elif name not in self._away:
                 self._mark(name, "died")
                 self.violations.append(f"{name} died by itself:\n{process.log(15)}")
                 self._start(name)
+
+    def _allowed_statuses(self, name: str) -> tuple[int, ...]:
+        """Who was told to end while still loading its modules knows no better than to die of it."""
+        started_ms, ended_ms = (
+            max(mark.at_ms for mark in self.marks if (mark.lane, mark.event) == (name, event))
+            for event in ("started", "terminate")
+        )
+        return (0, -signal.SIGTERM) if ended_ms - started_ms < _LOADING_MS else (0,)
 
     def _present(self, kind: str) -> list[str]:
         names = (name for name in self._names() if name.partition("-")[0] == kind)

@@ -18,7 +18,7 @@ def soak(key: str, effects: str, seconds: float, failures: int = 0, permanent: b
     """
     job = current_job()
     time.sleep(seconds / 2)
-    token = f"{job.id} {job.attempt} {uuid.uuid4()}"
+    token = f"{job.id} {job.attempt} {round(time.time() * 1000)} {uuid.uuid4()}"
     leave_effect(Path(effects), token)
     time.sleep(seconds / 2)
     if permanent:

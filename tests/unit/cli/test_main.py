@@ -15,6 +15,7 @@ from jobresults.accounts.api_keys import KeyRing, Principal, Scope
 from jobresults.cli.main import COMMANDS, main
 from jobresults.database import open_database
 from jobresults.settings import DatabaseSettings
+from tests.services.process import unmeasured
 
 
 @pytest.fixture
@@ -37,7 +38,9 @@ def test_help_imports_nothing_that_takes_long() -> None:
         "import sys; from jobresults.cli.main import main; main(['--help'], standalone_mode=False);"
         "print(*sys.modules, file=sys.stderr)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=unmeasured(), capture_output=True, text=True, check=True
+    )
     heavy = {
         "alembic",
         "flask",
