@@ -20,7 +20,7 @@ from tests.faults.soak.supervisor import Mark
 
 # Promise 4, from the kill on.
 RECOVERY_LIMIT_SECONDS = 20.0
-_ORPHAN_LIMIT_MS = 1_000
+_ORPHAN_LIMIT_MS = 200
 _LETTERS = {"submitted": "s", "dispatched": "d", "started": "a", "retried": "r", "requeued": "q"}
 _LIFE = re.compile("sd*(a[rq]d*)*at")
 # What takes an attempt from a job without any fault of its task.
@@ -143,7 +143,7 @@ def recoveries(stories: dict[str, Story], marks: Sequence[Mark]) -> list[Recover
 
 
 def orphans(stories: dict[str, Story], marks: Sequence[Mark]) -> Iterator[str]:
-    """Executors that went on although their worker had been dead for a second."""
+    """Executors that went on although their worker was dead."""
     killed_at_ms = {mark.pid: mark.at_ms for mark in marks if mark.event == "kill"}
     for story in stories.values():
         # Who is given a job back by a dead worker counts one attempt more.
