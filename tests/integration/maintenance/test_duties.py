@@ -166,5 +166,7 @@ def test_many_maintenance_processes_do_not_get_in_each_others_way(service: Servi
     processes = [service.start("maintenance") for _ in range(3)]
     eventually(lambda: len(service.driver.waiting()) == 100, "all are dispatched")
     assert sorted(service.driver.waiting()) == [f"{job_id}_1" for job_id in ids]
+    for process in processes:
+        says(process, "maintenance watches")  # before, SIGTERM would meet Python starting up
     assert [process.stop() for process in processes] == [0, 0, 0]
     assert all(service.driver.events(job_id) == ["submitted", "dispatched"] for job_id in ids)
