@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,6 @@ def test_row_29_every_accepted_job_ends_exactly_once(
     kind: str,
     empty_database: Callable[[str], str],
     start_redis: Callable[..., RedisServer],
-    tmp_path: Path,
 ) -> None:
     """Row 29: a small soak; `make soak` is the large one, and replays a seed."""
     plan = make_plan(100, 10, random.randrange(1_000_000), ledger_dies=kind == "postgresql")
