@@ -6,6 +6,7 @@ import re
 import selectors
 import socket
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -18,7 +19,7 @@ class Load:
     requests_per_second: float
     p50_ms: float
     p99_ms: float
-    unexpected: int
+    unexpected: dict[bytes, int]
 
 
 class _Connection:
@@ -65,7 +66,7 @@ def run(port: int, message: bytes, *, expected: bytes, connections: int, seconds
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.send()
         start = time.perf_counter() + seconds / 10
-        durations, unexpected = [], 0
+        durations, unexpected = [], Counter[bytes]()
         while (now := time.perf_counter()) < start + seconds:
             for selected, _ in selector.select(1.0):
                 connection = selected.data
@@ -74,7 +75,8 @@ def run(port: int, message: bytes, *, expected: bytes, connections: int, seconds
                     continue
                 if now >= start:
                     durations.append(time.perf_counter() - connection.sent_at)
-                    unexpected += status != expected
+                    if status != expected:
+                        unexpected[status] += 1
                 connection.send()
         for selected in list(selector.get_map().values()):
             selected.data.socket.close()
