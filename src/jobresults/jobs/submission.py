@@ -93,7 +93,7 @@ class Submissions:
         with self._exclusively(submission):
             accepted = self._commit(submission, row)
         if not accepted.replayed and row["dispatched_at_ms"] is not None:
-            self._dispatch(Dispatch(row["id"], row["epoch"], row["queue"], row["task"]))
+            self._dispatch(Dispatch(row["id"], row["epoch"], row["queue"]))
         return accepted
 
     def _row(self, submission: Submission) -> dict[str, Any]:
