@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from redis.client import Pipeline
@@ -22,7 +22,7 @@ def store(pipeline: Pipeline, record: JobRecord, keep_seconds: int) -> None:
     if not record.done or record.expired or len(result) > _MAX_RESULT_BYTES:
         return
     left_seconds = ((record.expires_at_ms or 0) - record.now_ms) // 1000
-    head = {**asdict(record), "result": record.result is not None}
+    head = {**vars(record), "result": record.result is not None}
     pipeline.set(
         _key(record.id),
         json.dumps(head).encode() + b"\n" + result,
