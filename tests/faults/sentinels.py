@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.faults.partition import Side
 from tests.services.process import Process
@@ -45,7 +47,9 @@ def sentinels_on(side: Side, master: Side, program: str, directory: Path) -> Ite
 
 
 def replication(server: RedisServer) -> dict[str, Any]:
-    with server.client() as client:
+    # Sentinel cuts all clients off when it gives a server another role.
+    again = Retry(NoBackoff(), 10)
+    with redis.Redis.from_url(server.url, retry=again) as client:
         found: dict[str, Any] = client.info("replication")
     return found
 
