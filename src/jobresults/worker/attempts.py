@@ -29,7 +29,7 @@ _BEGIN_SECONDS = 10.0
 # back.
 _AHEAD_SECONDS = 0.008
 _LONG_SECONDS = 0.05
-_MAX_AHEAD = 64
+_MAX_AHEAD = 128
 _PROGRESS_EVENT_SECONDS = 5.0
 
 _CANCELED = JobError("job_canceled", "Job canceled", "The job was stopped on request.")

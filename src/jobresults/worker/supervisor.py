@@ -35,6 +35,13 @@ _CANCEL_CHECK_SECONDS = 0.75
 _WORDS_SECONDS = 0.5
 _MAX_PAUSE_SECONDS = 2.0
 _OUTCOME_PATIENCE_SECONDS = 600.0
+_LEVELS = {
+    State.SUCCEEDED: logging.INFO,
+    State.CANCELED: logging.INFO,
+    State.QUEUED: logging.WARNING,
+    State.FAILED: logging.ERROR,
+    None: logging.WARNING,
+}
 
 
 class Supervisor:
@@ -66,6 +73,7 @@ class Supervisor:
             self._attempts.collect()
             self._watch()
             self._settle()
+            self._attempts.collect()  # what has ended meanwhile makes room for more
             self._trade()
         self._attempts.close()
         self._exchange.leave()
@@ -161,15 +169,7 @@ class Supervisor:
     def _note(self, ended: Sequence[Attempt], settled: Settled, taken: Sequence[Dispatch]) -> None:
         """What the log and Redis are to be told of a transaction."""
         for attempt, recorded in zip(ended, settled.recorded, strict=True):
-            with bound(
-                request_id=attempt.job.request_id,
-                job_id=attempt.job.id,
-                task=attempt.job.task,
-                customer=attempt.job.customer,
-                client=attempt.job.client,
-                attempt=attempt.job.attempt,
-            ):
-                _tell(attempt, recorded)
+            _tell(attempt, recorded)
             if recorded is not None and recorded.state.done:
                 record = self._settlement.record_of(attempt, recorded, settled.now_ms)
                 self._news.ended.append(record)
@@ -231,12 +231,24 @@ class Supervisor:
 
 def _tell(attempt: Attempt, recorded: Recorded | None) -> None:
     job, ending = attempt.job, attempt.ending
+    state = None if recorded is None else recorded.state
+    level = _LEVELS[state]
+    if not logger.isEnabledFor(level):
+        return
     detail = ending.error.detail if ending is not None and ending.error is not None else "-"
-    if recorded is None:
-        logger.warning("job %s: outcome refused, its lease went to another worker", job.id)
-    elif recorded.state is State.FAILED:
-        logger.error("job %s (%s) failed for good: %s", job.id, job.task, detail)
-    elif recorded.state is State.QUEUED:
-        logger.warning("job %s (%s) is queued again: %s", job.id, job.task, detail)
-    else:
-        logger.info("job %s (%s) %s", job.id, job.task, recorded.state)
+    with bound(
+        request_id=job.request_id,
+        job_id=job.id,
+        task=job.task,
+        customer=job.customer,
+        client=job.client,
+        attempt=job.attempt,
+    ):
+        if state is None:
+            logger.log(level, "job %s: outcome refused, its lease went to another worker", job.id)
+        elif state is State.FAILED:
+            logger.log(level, "job %s (%s) failed for good: %s", job.id, job.task, detail)
+        elif state is State.QUEUED:
+            logger.log(level, "job %s (%s) is queued again: %s", job.id, job.task, detail)
+        else:
+            logger.log(level, "job %s (%s) %s", job.id, job.task, state)
