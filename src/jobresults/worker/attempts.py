@@ -149,6 +149,11 @@ class Attempts:
             for attempt in self._take_back():
                 self._end(attempt, Ending(requeue="shutdown"))
 
+    def end(self, unstarted: Iterable[Claimed]) -> None:
+        """These were taken back but could not be given back: the ledger knows how they end."""
+        for job in unstarted:
+            self._end(Attempt(job), Ending(requeue="worker_busy"))
+
     def cancel(self, ids: Collection[str]) -> None:
         """Stop these: what runs gets a moment to stop by itself, what waits does not begin."""
         first = self._running

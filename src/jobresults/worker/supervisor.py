@@ -68,7 +68,7 @@ class Supervisor:
     def work_until_stopped(self) -> None:
         """Serve the queues until `request_stop`."""
         logger.info("worker %s serves queues %s", self.name, ", ".join(self._settings.queues))
-        while self._stop_at is None or not self._attempts.is_idle or self._unstarted:
+        while self._stop_at is None or self._has_work:
             self._wait()
             self._attempts.collect()
             self._watch()
@@ -88,6 +88,10 @@ class Supervisor:
         self._stop_at = time.monotonic() + grace_seconds
 
     @property
+    def _has_work(self) -> bool:
+        return bool(self._taken or self._unstarted or not self._attempts.is_idle)
+
+    @property
     def _grace_is_over(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at
 
@@ -99,7 +103,7 @@ class Supervisor:
         """For the executor if something runs, else for a dispatch; not if there is work at hand."""
         if (self._taken or self._attempts.ended or self._unstarted) and not self._ledger_rests:
             return
-        if not self._attempts.is_idle or self._unstarted:
+        if self._has_work:
             self._attempts.wait(_TICK_SECONDS)
             if not self._attempts.is_running:
                 time.sleep(_TICK_SECONDS)  # its outcome waits for the ledger
@@ -179,10 +183,9 @@ class Supervisor:
         returned = {item.job_id for item in settled.returned}
         self._news.returned += settled.returned
         self._news.left += [job for job in self._unstarted if job.id in returned]
-        # One that is to be canceled is not given back: it is begun again, and then stopped.
-        canceled = [job for job in self._unstarted if job.id not in returned]
+        # One that is to be canceled was not given back, but is to end so.
+        self._attempts.end([job for job in self._unstarted if job.id not in returned])
         self._unstarted = []
-        self._attempts.begin(canceled)
         begun = {job.id for job in settled.begun}
         self._news.started += settled.begun
         self._news.superseded += [entry for entry in taken if entry.job_id not in begun]

@@ -17,6 +17,7 @@ import requests
 
 from jobresults.errors import LedgerUnavailable
 from tests.faults.soak.plan import Fault
+from tests.faults.workers import EXECUTOR
 from tests.services.process import Process, eventually
 from tests.services.stack import Stack
 
@@ -115,6 +116,7 @@ class Supervisor:
             child.pid: name
             for name in self._present(kind)
             for child in _children(self._stack.processes[name])
+            if kind == "web" or child.name() == EXECUTOR
         }
         pid = self._choose(fault, sorted(children))
         if pid is None:
