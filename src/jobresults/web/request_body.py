@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jiter
 from flask import request
@@ -20,6 +20,14 @@ Model = TypeVar("Model", bound=BaseModel)
 _customer_name: TypeAdapter[str] = TypeAdapter(CustomerName)
 _JSON_TYPE = re.compile(r"application/(json|[\w.-]+\+json)")
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+class JsonBody(NamedTuple):
+    """A JSON document, and the text that all documents with its meaning have."""
+
+    document: Any
+    canonical: str
 
 
 class EmptyPayload(InvalidRequest):
@@ -29,7 +37,7 @@ class EmptyPayload(InvalidRequest):
     title = "Payload empty"
 
 
-def read_json() -> Any:
+def read_json() -> JsonBody:
     """The request's JSON document.
 
     Raises:
@@ -51,9 +59,9 @@ def read_json() -> Any:
     except ValueError as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from error
     text = canonical(document)
-    if _ESCAPED_NUL.search(text):
+    if "\\u0000" in text and _ESCAPED_NUL.search(text):
         raise InvalidRequest("the body has a NUL character (\\u0000) in a string; remove it")
-    return document
+    return JsonBody(document, text)
 
 
 def _body() -> bytes:
@@ -71,7 +79,7 @@ def canonical(document: Any) -> str:
         InvalidRequest: a number beyond all floats (1e999).
     """
     try:
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _encode(document)
     except ValueError as error:
         raise InvalidRequest(
             "the body has a number too large for JSON readers (like 1e999)"
