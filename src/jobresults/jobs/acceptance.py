@@ -4,11 +4,13 @@ all or none.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from jobresults.database import Database
 from jobresults.errors import IdempotencyMismatch, RequestError
@@ -19,6 +21,7 @@ from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.states import Event
 
 _UNSET = dict.fromkeys(JobRecord.__dataclass_fields__)
+_read = itemgetter(*_UNSET)
 
 
 class Key(NamedTuple):
@@ -74,15 +77,21 @@ def _known(
     connection: Connection, requests: Iterable[JobsRequest], now_ms: int
 ) -> Mapping[Key | None, Row[Any]]:
     """What earlier requests have used these keys; keys whose time is over are forgotten."""
-    keys = [request.key for request in requests if request.key is not None]
-    if not keys:
-        return {}
-    both = tuple_(idempotency_key.c.client, idempotency_key.c.key)
-    found = connection.execute(select(idempotency_key).where(both.in_(keys))).all()
-    over = [Key(row.client, row.key) for row in found if row.expires_at_ms <= now_ms]
-    if over:
-        connection.execute(delete(idempotency_key).where(both.in_(over)))
-    return {Key(row.client, row.key): row for row in found if row.expires_at_ms > now_ms}
+    keys_of: defaultdict[str, list[str]] = defaultdict(list)
+    for request in requests:
+        if request.key is not None:
+            keys_of[request.key.client].append(request.key.key)
+    known: dict[Key | None, Row[Any]] = {}
+    # A query for each client: SQLite searches no index for pairs.
+    for client, keys in keys_of.items():
+        wanted = (idempotency_key.c.client == client) & idempotency_key.c.key.in_(keys)
+        rows = connection.execute(select(idempotency_key).where(wanted)).all()
+        known.update((Key(client, row.key), row) for row in rows if row.expires_at_ms > now_ms)
+        if any(row.expires_at_ms <= now_ms for row in rows):
+            connection.execute(
+                delete(idempotency_key).where(wanted, idempotency_key.c.expires_at_ms <= now_ms)
+            )
+    return known
 
 
 def _insert(
@@ -136,5 +145,4 @@ def _answer(
 
 def _record(row: Mapping[str, Any], now_ms: int) -> JobRecord:
     """What reading the row would give."""
-    read = {name: row[name] for name in _UNSET if name in row}
-    return JobRecord(**{**_UNSET, **read, "now_ms": now_ms})
+    return JobRecord(*_read({**_UNSET, **row, "now_ms": now_ms}))

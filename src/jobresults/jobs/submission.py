@@ -68,7 +68,7 @@ class Submissions:
         self._catalog = catalog
         self._settings = settings
         self._in_flight: set[Key] = set()
-        self._joined = Batcher(self._accept, _MAX_BATCH_REQUESTS)
+        self._batches = Batcher(self._accept, _MAX_BATCH_REQUESTS)
 
     def submit(self, submission: Submission) -> Accepted:
         """Commit a job to the ledger, then hand it to Redis. Accepted means committed, dispatched
@@ -83,7 +83,7 @@ class Submissions:
         new = self._new_job(submission, str(uuid_utils.uuid7()))
         request = _request([new], submission)
         with self._exclusively(request.key):
-            committed = self._joined(request)
+            committed = self._batches(request)
         if committed.earlier is not None:
             return Accepted(committed.earlier, replayed=True)
         return Accepted(new.row["id"], False, committed.records[0])

@@ -256,7 +256,7 @@ class AcceptedItem(BaseModel):
 
 
 class RefusedItem(BaseModel):
-    """A job of the array that was refused. Paths in the problem begin with its place, like `[3]`."""
+    """A job of the array that was refused. Paths in the problem begin with its place: `[3]`."""
 
     status: Literal[400]
     problem: ProblemBody

@@ -39,7 +39,10 @@ def submit_all(body: JsonBody) -> Response:
     answers = services().submissions.submit_all(_submissions(documents, origin(body.canonical)))
     accepted = [answer for answer in answers if isinstance(answer, Accepted)]
     head = f'{{"accepted": {len(accepted)}, "rejected": {len(answers) - len(accepted)}, "jobs": ['
-    items = b", ".join(_item(place, answer) for place, answer in enumerate(answers))
+    for_operator = principal().is_operator
+    items = b", ".join(
+        _item(place, answer, for_operator=for_operator) for place, answer in enumerate(answers)
+    )
     response = Response(head.encode() + items + b"]}", 207, mimetype="application/json")
     if any(answer.replayed for answer in accepted):
         response.headers["Idempotency-Replayed"] = "true"
@@ -56,10 +59,10 @@ def _submissions(
             yield error
 
 
-def _item(place: int, answer: Accepted | InvalidRequest) -> bytes:
+def _item(place: int, answer: Accepted | InvalidRequest, *, for_operator: bool) -> bytes:
     if isinstance(answer, Accepted):
         assert answer.record is not None
-        job = job_json(answer.record, for_operator=principal().is_operator)
+        job = job_json(answer.record, for_operator=for_operator)
         status = 200 if answer.record.done else 202
         return b'{"status": %d, "job": %s}' % (status, job)
     extra = dict(answer.extra)

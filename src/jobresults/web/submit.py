@@ -91,19 +91,16 @@ def _accept(submission: Submission) -> Response:
     bind(job_id=accepted.job_id, task=submission.task, customer=submission.customer)
     record = _as_it_is(accepted, wait)
     estimate = Estimate() if record.done else _estimate(record)
-    response = Response(
-        job_json(record, estimate, for_operator=principal().is_operator),
-        200 if record.done else 202,
-        mimetype="application/json",
-    )
-    response.headers["Location"] = f"/v1/jobs/{record.id}"
+    headers = {"Location": f"/v1/jobs/{record.id}"}
     if not record.done:
-        response.headers["Retry-After"] = str(retry_after_seconds(record, estimate))
+        headers["Retry-After"] = str(retry_after_seconds(record, estimate))
     elif preferred_wait() is not None:
-        response.headers["Preference-Applied"] = f"wait={preferred_wait()}"
+        headers["Preference-Applied"] = f"wait={preferred_wait()}"
     if accepted.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    return response
+        headers["Idempotency-Replayed"] = "true"
+    body = job_json(record, estimate, for_operator=principal().is_operator)
+    status = 200 if record.done else 202
+    return Response(body, status, headers, content_type="application/json")
 
 
 def _as_it_is(accepted: Accepted, wait: float) -> JobRecord:
