@@ -1,0 +1,48 @@
+"""The ledger goes away after a job is accepted: the caller is told so, not to try again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.services.postgresql_server import PostgresqlServer
+from tests.services.process import eventually
+from tests.services.stack import Shape, Stack
+from tests.services.stacks import StartStack
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture(scope="module")
+def cluster(start_postgresql: Callable[[], PostgresqlServer]) -> PostgresqlServer:
+    return start_postgresql()
+
+
+@pytest.fixture(scope="module")
+def on_cluster(start_stack: StartStack, cluster: PostgresqlServer) -> Stack:
+    """One web process on a PostgreSQL of its own, without anyone who works."""
+    shape = Shape(workers=0, settings={"WEB__WAIT_CAP_SECONDS": "3"})
+    return start_stack(shape, database_url=cluster.empty_database())
+
+
+def test_an_accepted_job_is_never_answered_unavailable(
+    on_cluster: Stack, cluster: PostgresqlServer
+) -> None:
+    """Red if the answer is read from the ledger: 503, "nothing was accepted", for a job that is."""
+    before = on_cluster.count_jobs()
+    headers = {"Prefer": "wait=3"}
+    with ThreadPoolExecutor() as threads:
+        call = threads.submit(
+            on_cluster.request, "POST", "/v1/jobs", json={"task": "unserved"}, headers=headers
+        )
+        eventually(lambda: on_cluster.count_jobs() == before + 1, "the commit is done")
+        cluster.stop()
+        try:
+            response = call.result()
+        finally:
+            cluster.start()
+            eventually(on_cluster.is_ready, "the service is ready again")
+    assert response.status_code == 202
+    assert on_cluster.job(response.json()["job_id"])["state"] == "queued"
