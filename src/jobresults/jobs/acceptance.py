@@ -11,9 +11,15 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from jobresults.database import Database
-from jobresults.errors import IdempotencyMismatch, RequestError
+from jobresults.errors import (
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    LedgerUnavailable,
+    RequestError,
+)
 from jobresults.jobs import events
 from jobresults.jobs.model import idempotency_key, job, job_tag
 from jobresults.jobs.new_job import NewJob
@@ -50,6 +56,45 @@ class Committed:
 
     records: Sequence[JobRecord] = ()
     earlier: str | None = None
+
+
+def accept_each(
+    database: Database, requests: Sequence[JobsRequest], *, key_ttl_seconds: int
+) -> list[Committed | Exception]:
+    """Commit the requests together or, if the ledger refuses that, one by one: whatever is wrong
+    with one of them, the others must not suffer from it. An exception answers its request alone.
+
+    Raises:
+        LedgerUnavailable: nothing was accepted.
+    """
+    try:
+        return [*accept(database, requests, key_ttl_seconds=key_ttl_seconds)]
+    except LedgerUnavailable:
+        raise
+    except Exception:  # noqa: BLE001 - told to the request that meets it again
+        answers: list[Committed | Exception] = []
+        for request in requests:
+            if answers and isinstance(answers[-1], LedgerUnavailable):
+                answers.append(answers[-1])  # each attempt could take as long as this one
+            else:
+                answers.append(_accept_alone(database, request, key_ttl_seconds))
+        return answers
+
+
+def _accept_alone(
+    database: Database, request: JobsRequest, key_ttl_seconds: int
+) -> Committed | Exception:
+    """The second look: a key that came between the first one and the insert is known now."""
+    try:
+        return accept(database, [request], key_ttl_seconds=key_ttl_seconds)[0]
+    except IntegrityError as error:
+        if request.key is None:
+            return error
+        return IdempotencyInFlight(
+            "another request with this Idempotency-Key is being answered; retry in a second"
+        )
+    except Exception as error:  # noqa: BLE001 - raised to its caller
+        return error
 
 
 def accept(

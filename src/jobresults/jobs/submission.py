@@ -14,18 +14,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import uuid_utils
-from sqlalchemy.exc import IntegrityError
 
 from jobresults.batching import Batcher
 from jobresults.database import Database
-from jobresults.errors import (
-    IdempotencyInFlight,
-    InvalidRequest,
-    LedgerUnavailable,
-    RedisUnavailable,
-)
-from jobresults.jobs import acceptance, reading
-from jobresults.jobs.acceptance import Committed, JobsRequest, Key
+from jobresults.errors import IdempotencyInFlight, InvalidRequest, RedisUnavailable
+from jobresults.jobs import reading
+from jobresults.jobs.acceptance import Committed, JobsRequest, Key, accept_each
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, dispatch
 from jobresults.jobs.new_job import NewJob, Submission, new_job
@@ -151,7 +145,8 @@ class Submissions:
         return new_job(submission, job_id, self._catalog, self._settings)
 
     def _accept(self, requests: Sequence[JobsRequest]) -> list[Committed | Exception]:
-        answers = self._commit(requests)
+        ttl_seconds = self._settings.idempotency_ttl_seconds
+        answers = accept_each(self._database, requests, key_ttl_seconds=ttl_seconds)
         self._dispatch(
             [
                 Dispatch(record.id, record.epoch, record.queue, record.task)
@@ -162,35 +157,6 @@ class Submissions:
             ]
         )
         return answers
-
-    def _commit(self, requests: Sequence[JobsRequest]) -> list[Committed | Exception]:
-        try:
-            return list(self._commit_together(requests))
-        except LedgerUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 - whatever one of them met, the others must not suffer
-            answers: list[Committed | Exception] = []
-            for request in requests:
-                down = bool(answers) and isinstance(answers[-1], LedgerUnavailable)
-                answers.append(answers[-1] if down else self._commit_alone(request))
-            return answers
-
-    def _commit_together(self, requests: Sequence[JobsRequest]) -> Sequence[Committed | Exception]:
-        ttl_seconds = self._settings.idempotency_ttl_seconds
-        return acceptance.accept(self._database, requests, key_ttl_seconds=ttl_seconds)
-
-    def _commit_alone(self, request: JobsRequest) -> Committed | Exception:
-        """The second look: a key that came between the first one and the insert is known now."""
-        try:
-            return self._commit_together([request])[0]
-        except IntegrityError as error:
-            if request.key is None:
-                return error
-            return IdempotencyInFlight(
-                "another request with this Idempotency-Key is being answered; retry in a second"
-            )
-        except Exception as error:  # noqa: BLE001 - raised to this caller alone
-            return error
 
     @contextmanager
     def _exclusively(self, key: Key | None) -> Iterator[None]:
