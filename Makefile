@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults soak bench lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,9 @@ test: install ## Run the tests
 
 test-faults: install ## Run the fault matrix: kills, outages and cut connections; takes minutes
 	$(BIN)/python -m pytest -m faults tests/faults
+
+stock-faults: install ## Do the same to stock RQ and print what happens; takes two to three minutes
+	@$(BIN)/python -m tests.faults.stock
 
 soak: install ## Kill everything at random under 1,000 jobs, then audit them; SOAK_DATABASE=postgresql, SOAK_SEED=…
 	@$(BIN)/python -m tests.faults.soak

@@ -30,6 +30,7 @@ from sqlalchemy import (
     extract,
     func,
     make_url,
+    select,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -121,6 +122,10 @@ class Database:
         clock.
         """
         return self._now_ms
+
+    def read_clock_ms(self, connection: Connection) -> int:
+        """The database's clock now, for all that one transaction writes."""
+        return int(connection.execute(select(self._now_ms)).scalar_one())
 
     def close(self) -> None:
         """Close all pooled connections."""

@@ -92,13 +92,15 @@ class JobsSettings(_Section):
 
 
 class WorkerSettings(_Section):
-    """A worker process: one job at a time, in an executor of its own."""
+    """A worker process: one job at a time, in an executor that is replaced now and then."""
 
     queues: tuple[str, ...] = ("default",)
     lease_seconds: Seconds = 15.0
     heartbeat_seconds: Seconds = 5.0
     shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 25.0
     cancel_grace_seconds: Annotated[float, Field(ge=0, le=1.0)] = 0.5
+    executor_max_jobs: Count = 10_000
+    executor_max_rss_mib: Count = 512
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeats(self) -> WorkerSettings:

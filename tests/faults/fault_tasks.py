@@ -6,6 +6,7 @@ import hashlib
 import os
 import resource
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def is_killed_with_memory(path: str, mebibytes: int) -> None:
     del held
 
 
-@task(name="exceeds_its_address_space", max_attempts=3)
+@task(name="exceeds_its_address_space", max_attempts=3, isolation="process")
 def exceeds_its_address_space(path: str, mebibytes: int) -> int:
     """Ask for that much memory where there is less."""
     leave_mark(path)
@@ -51,10 +52,36 @@ def exceeds_its_address_space(path: str, mebibytes: int) -> int:
     return len(b"x" * (mebibytes * MIB))
 
 
+@task(name="is_killed_isolated", max_attempts=3, isolation="process")
+def is_killed_isolated(path: str, mebibytes: int) -> None:
+    """The same in a process of its own."""
+    is_killed_with_memory(path, mebibytes)
+
+
+@task(name="starts_a_program")
+def starts_a_program(told: str) -> None:
+    """Start something that runs for minutes, and tell its process."""
+    with subprocess.Popen(["sleep", "600"]) as program:
+        Path(told).write_text(str(program.pid))
+        program.wait()
+
+
+@task(name="starts_a_program_isolated", isolation="process")
+def starts_a_program_isolated(told: str) -> None:
+    """The same in a process of its own."""
+    starts_a_program(told)
+
+
 @task(name="computes_for_minutes", max_attempts=1)
 def computes_for_minutes() -> str:
     """One call into C, which sees no signal."""
     return hashlib.pbkdf2_hmac("sha512", b"password", b"salt", 2**31 - 1).hex()
+
+
+@task(name="computes_isolated", max_attempts=1, isolation="process")
+def computes_isolated() -> str:
+    """The same in a process of its own."""
+    return computes_for_minutes()
 
 
 @task(name="swallows_everything", max_attempts=1)

@@ -13,10 +13,10 @@ from tests.faults.proxy import fault_proxy
 from tests.services.process import eventually
 from tests.services.stack import Shape
 
-OUTAGE_SECONDS = 6
+OUTAGE_SECONDS = 20
 LOST: tuple[Literal["request", "reply"], ...] = ("request", "reply")
-# The done-bell, RQ's register of workers, and the entry itself.
-TOLD_AT_THE_END = (b"PUBLISH", b"successful_job_count", b"DEL")
+# The done-bell, RQ's register of workers, and that of started jobs.
+TOLD_AT_THE_END = (b"PUBLISH", b"successful_job_count", b"ZREM")
 RAN_ONCE = ["submitted", "started", "succeeded"]
 
 

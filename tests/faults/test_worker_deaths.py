@@ -4,13 +4,15 @@ outcome counts.
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from jobresults.settings import MaintenanceSettings, WorkerSettings
-from tests.faults.conftest import Effects, OwnStack
+from tests.faults.conftest import MODULES, Effects, OwnStack
 from tests.faults.workers import (
     await_heartbeats,
     executor_of,
@@ -19,6 +21,8 @@ from tests.faults.workers import (
     lines_about,
     running_worker,
     story,
+    waits_for_work,
+    worker_of,
 )
 from tests.services.ledger import SQLITE
 from tests.services.process import Process, eventually
@@ -62,7 +66,8 @@ def test_row_7_worker_killed_in_mid_job(bare_stack: Stack, effects: Effects, gat
     """
     with running_worker(bare_stack) as first, running_worker(bare_stack) as second:
         job_id = start_job(bare_stack, effects, gate)
-        victim = next(worker for worker in (first, second) if psutil.Process(worker.pid).children())
+        name = worker_of(bare_stack, job_id)
+        victim = next(worker for worker in (first, second) if name in worker.log(1_000))
         kill_alone(victim)
         eventually(lambda: effects.by_job[job_id] == [1, 2], "the job runs again")
         gate.touch()
@@ -99,7 +104,8 @@ def test_row_7_with_the_leases_of_production(
 def test_row_8_worker_parent_killed(bare_stack: Stack, effects: Effects, gate: Path) -> None:
     """Row 8: no orphan works on.
 
-    Red without `prctl(PR_SET_PDEATHSIG)` in the executor; RQ's work horse lives on.
+    Red without `prctl(PR_SET_PDEATHSIG)` in the executor and without `Guard`; RQ's work horse lives
+    on.
     """
     with running_worker(bare_stack) as worker:
         job_id = start_job(bare_stack, effects, gate)
@@ -109,6 +115,37 @@ def test_row_8_worker_parent_killed(bare_stack: Stack, effects: Effects, gate: P
     with running_worker(bare_stack):
         gate.touch()
         assert_second_attempt_counts(bare_stack, effects, job_id)
+
+
+@on_sqlite
+@pytest.mark.parametrize("task", ["starts_a_program", "starts_a_program_isolated"])
+def test_row_8_what_a_task_has_started_ends_with_the_worker(
+    bare_stack: Stack, tmp_path: Path, task: str
+) -> None:
+    """Row 8: programs that a task has started do not work on either.
+
+    Red without `Guard`: the kernel's death signal reaches the executor alone.
+    """
+    told = tmp_path / "pid"
+    with running_worker(bare_stack) as worker:
+        bare_stack.submit(task, {"told": str(told)}, max_attempts=1)
+        eventually(lambda: told.exists() and told.read_text(), "the program runs")
+        program = psutil.Process(int(told.read_text()))
+        time.sleep(0.3)  # the guard learns of a process forked for one job within a tick
+        kill_alone(worker)
+        eventually(lambda: is_gone(program), "the program is dead", within_seconds=2)
+
+
+@on_sqlite
+def test_row_8_without_the_kernels_help(bare_stack: Stack, effects: Effects, gate: Path) -> None:
+    """Row 8: where the system knows no death signal, the guard ends the executor."""
+    settings = {"TASKS__MODULES": json.dumps([*MODULES, "tests.faults.no_death_signal"])}
+    with running_worker(bare_stack, settings) as worker:
+        start_job(bare_stack, effects, gate)
+        executor = executor_of(worker)
+        kill_alone(worker)
+        eventually(lambda: is_gone(executor), "the executor is dead", within_seconds=2)
+        gate.touch()
 
 
 def test_row_15_zombie_worker_wakes_with_a_result(
@@ -126,7 +163,7 @@ def test_row_15_zombie_worker_wakes_with_a_result(
         with running_worker(bare_stack):
             executor = stop_and_take_over(bare_stack, effects, job_id, sleeper)
             Path(f"{gate}1").touch()
-            eventually(lambda: is_gone(executor), "the sleeper's executor has its result")
+            eventually(lambda: waits_for_work(executor), "the sleeper's executor has its result")
             psutil.Process(sleeper.pid).resume()
             eventually(lambda: lines_about(sleeper, job_id, "WARNING"), "it is refused")
             assert "outcome refused" in lines_about(sleeper, job_id, "WARNING")[-1]

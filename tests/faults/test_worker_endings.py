@@ -8,7 +8,6 @@ import re
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.faults.conftest import Effects
@@ -126,7 +125,10 @@ def test_row_10_sigterm_gives_a_long_job_back(
     ]
 
 
-@pytest.mark.parametrize("task", ["computes_for_minutes", "swallows_everything", "blocks_signals"])
+@pytest.mark.parametrize(
+    "task",
+    ["computes_for_minutes", "computes_isolated", "swallows_everything", "blocks_signals"],
+)
 def test_row_24_timeouts_that_are_not_heard_or_swallowed(bare_stack: Stack, task: str) -> None:
     """Row 24: killed by the parent, 3 s after the timeout at the latest.
 
@@ -138,10 +140,10 @@ def test_row_24_timeouts_that_are_not_heard_or_swallowed(bare_stack: Stack, task
         assert error_of(bare_stack.ended(job_id))["code"] == "timeout"
         took_ms = at_ms(bare_stack, job_id, "failed") - at_ms(bare_stack, job_id, "started")
         assert 1_000 <= took_ms <= 4_000
-        assert not psutil.Process(worker.pid).children()
+        assert executor_of(worker).cpu_percent(0.2) < 50, "a fresh one waits for work"
 
 
-@pytest.mark.parametrize("task", ["computes_for_minutes", "swallows_everything"])
+@pytest.mark.parametrize("task", ["computes_for_minutes", "computes_isolated"])
 def test_a_running_job_is_canceled_within_2_s(bare_stack: Stack, task: str) -> None:
     """Red without `Attempt._check_cancel`; RQ's stop command needs a subscription that an outage
     of Redis ends.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,6 +18,7 @@ from jobresults.jobs.model import job as job_table
 from tests.services.process import Process, eventually
 from tests.services.stack import Stack
 
+EXECUTOR = "jr-executor"
 _numbers = itertools.count(1)
 
 
@@ -41,8 +43,13 @@ def running_worker(
 
 
 def executor_of(worker: Process) -> psutil.Process:
-    """The process that runs the worker's job."""
-    return eventually(lambda: psutil.Process(worker.pid).children(), "an executor runs")[0]
+    """The process that runs the worker's jobs."""
+
+    def find() -> psutil.Process | None:
+        children = psutil.Process(worker.pid).children()
+        return next((child for child in children if child.name() == EXECUTOR), None)
+
+    return eventually(find, "there is an executor")
 
 
 def is_gone(process: psutil.Process) -> bool:
@@ -51,6 +58,18 @@ def is_gone(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def worker_of(stack: Stack, job_id: str) -> str:
+    """The name of the worker that runs a job."""
+    with stack.ledger.read() as connection:
+        found = connection.execute(select(job_table.c.worker).where(job_table.c.id == job_id))
+        return str(found.scalar_one())
+
+
+def waits_for_work(executor: psutil.Process) -> bool:
+    """Whether an executor stands at its pipe, with nothing to do."""
+    return "pipe" in Path(f"/proc/{executor.pid}/wchan").read_text()
 
 
 def kill_alone(worker: Process) -> None:

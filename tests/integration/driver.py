@@ -14,10 +14,10 @@ from sqlalchemy import Row, select, update
 from jobresults.database import Database, metadata
 from jobresults.jobs import cancellation, outcome, reading, reconciler, running
 from jobresults.jobs.catalog import Catalog, load_catalog
-from jobresults.jobs.dispatch import queue
+from jobresults.jobs.dispatch import dispatch, queue_key
 from jobresults.jobs.model import job
-from jobresults.jobs.outcome import JobError
-from jobresults.jobs.running import Claimed
+from jobresults.jobs.outcome import Ending, JobError, Recorded
+from jobresults.jobs.running import Claimed, Fence, LogLine, Progress
 from jobresults.jobs.states import State
 from jobresults.jobs.submission import Accepted, Submission, Submissions
 from jobresults.redis_store import Client
@@ -67,6 +67,8 @@ class Driver:
 
     def claim(self, job_id: str, *, worker: str = "w", tasks: Sequence[str] = TASKS) -> Claimed:
         """Start the job, as it is dispatched now."""
+        if self.row(job_id).dispatched_at_ms is None:
+            self.alter(job_id, dispatched_at_ms=self.now_ms())
         claimed = self.try_claim(job_id, self.row(job_id).epoch, worker=worker, tasks=tasks)
         assert claimed is not None
         return claimed
@@ -75,9 +77,31 @@ class Driver:
         self, job_id: str, epoch: int, *, worker: str = "w", tasks: Sequence[str] = TASKS
     ) -> Claimed | None:
         """Start the job if that dispatch is still good."""
-        return running.claim(
-            self.database, job_id, epoch, worker=worker, lease_seconds=15, tasks=tasks
-        )
+        claimed = self.claim_all([(job_id, epoch)], worker=worker, tasks=tasks)
+        if not claimed:
+            self.park([(job_id, epoch)], tasks)
+        return claimed[0] if claimed else None
+
+    def claim_all(
+        self, fences: Sequence[Fence], *, worker: str = "w", tasks: Sequence[str] = TASKS
+    ) -> list[Claimed]:
+        """Start those of the dispatches that are still good."""
+        with self.database.write() as connection:
+            return running.claim(
+                self.database,
+                connection,
+                fences,
+                worker=worker,
+                lease_seconds=15,
+                tasks=tasks,
+                now_ms=self.database.read_clock_ms(connection),
+            )
+
+    def park(self, fences: Sequence[Fence], tasks: Sequence[str]) -> list[tuple[str, str]]:
+        """Let those wait whose task is not known."""
+        with self.database.write() as connection:
+            now_ms = self.database.read_clock_ms(connection)
+            return running.park_unknown(connection, fences, tasks, now_ms)
 
     def start(self, task: str = "echo", **options: Any) -> Claimed:
         """A job that runs."""
@@ -86,6 +110,11 @@ class Driver:
     def end(self, state: State, **options: Any) -> str:
         """The id of a job that has ended so."""
         claimed = self.start(**options)
+        self.end_as(state, claimed)
+        return claimed.id
+
+    def end_as(self, state: State, claimed: Claimed) -> None:
+        """End a running job so."""
         if state is State.SUCCEEDED:
             self.succeed(claimed)
         elif state is State.FAILED:
@@ -93,18 +122,39 @@ class Driver:
         else:
             self.cancel(claimed.id)
             self.succeed(claimed)
-        return claimed.id
 
     def succeed(self, claimed: Claimed, result: bytes = b"1") -> State | None:
-        return outcome.succeed(self.database, claimed.id, claimed.epoch, result)
+        return self.record(claimed, Ending(result=result))
 
     def fail(self, claimed: Claimed, error: JobError = BOOM) -> State | None:
-        return outcome.fail(
-            self.database, self.settings, claimed.id, claimed.epoch, error, "Traceback"
-        )
+        return self.record(claimed, Ending(error=error, traceback="Traceback"))
 
     def requeue(self, claimed: Claimed) -> State | None:
-        return outcome.requeue(self.database, claimed.id, claimed.epoch, "shutdown")
+        return self.record(claimed, Ending(requeue="shutdown"))
+
+    def record(self, claimed: Claimed, ending: Ending) -> State | None:
+        """The state that came of it; None if it was refused."""
+        (recorded,) = self.record_all([(claimed, ending)])
+        return None if recorded is None else recorded.state
+
+    def record_all(self, endings: Sequence[tuple[Claimed, Ending]]) -> list[Recorded | None]:
+        with self.database.write() as connection:
+            now_ms = self.database.read_clock_ms(connection)
+            return outcome.record(self.database, connection, self.settings, endings, now_ms)
+
+    def give_back(self, *claimed: Claimed) -> None:
+        """The worker has begun none of these, and others are to have them."""
+        with self.database.write() as connection:
+            returned = running.give_back_unstarted(self.database, connection, claimed)
+        dispatch(self.redis, returned, at_front=True)
+
+    def report(self, claimed: Claimed, progress: Progress) -> None:
+        with self.database.write() as connection:
+            running.record_progress(self.database, connection, [(claimed, progress)])
+
+    def log(self, *lines: tuple[Claimed, LogLine]) -> None:
+        with self.database.write() as connection:
+            running.append_logs(connection, lines)
 
     def cancel(self, job_id: str) -> State:
         return cancellation.cancel(self.database, job_id)
@@ -143,12 +193,9 @@ class Driver:
 
     def waiting(self, queue_name: str = "default") -> list[str]:
         """The entries of a queue in Redis, the next one first."""
-        return queue(self.redis, queue_name).get_job_ids()
+        entries: Any = self.redis.lrange(queue_key(queue_name), 0, -1)
+        return [as_text(entry) for entry in entries]
 
     def rq_id(self, job_id: str) -> str:
         """The entry of the job as it is dispatched now."""
         return f"{job_id}_{self.row(job_id).epoch}"
-
-    def rq_hashes(self) -> set[str]:
-        """The RQ jobs in Redis, waiting or not."""
-        return {as_text(key).removeprefix("rq:job:") for key in self.redis.keys("rq:job:*")}

@@ -110,7 +110,7 @@ def accept(
             used a key meanwhile.
     """
     with database.write() as connection:
-        now_ms = int(connection.execute(select(database.now_ms())).scalar_one())
+        now_ms = database.read_clock_ms(connection)
         known = _known(connection, requests, now_ms)
         new = [request for request in requests if request.key not in known]
         if new:
@@ -153,7 +153,7 @@ def _insert(
     tags = [{"tag": tag, "job_id": new.row["id"]} for new in jobs for tag in new.tags]
     if tags:
         connection.execute(insert(job_tag), tags)
-    events.append(database, connection, [_submitted(new.row) for new in jobs])
+    events.append(database, connection, [_submitted(new.row) for new in jobs], at_ms=now_ms)
     keys = [
         {
             **request.key._asdict(),

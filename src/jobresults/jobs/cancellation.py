@@ -31,7 +31,7 @@ def cancel(database: Database, job_id: str) -> State:
         ).one()
         values: dict[str, Any] = {"cancel_requested_at_ms": database.now_ms()}
         if row.state == State.QUEUED:
-            values = ended_values(database, State.CANCELED)
+            values = ended_values(database.now_ms(), State.CANCELED)
             values |= {
                 "epoch": job.c.epoch + 1,
                 "error": CANCELED.to_json(),

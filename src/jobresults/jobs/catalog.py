@@ -13,7 +13,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -33,6 +33,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _MARK = "__jobresults_task__"
 
+Isolation = Literal["executor", "process"]
+
 
 @dataclass(frozen=True)
 class TaskOptions:
@@ -43,6 +45,7 @@ class TaskOptions:
     timeout_seconds: float | None
     max_attempts: int
     result_ttl_seconds: int | None
+    isolation: Isolation
 
 
 class ResultError(Exception):
@@ -171,6 +174,7 @@ def task(
     timeout_seconds: float | None = None,
     max_attempts: int = 3,
     result_ttl_seconds: int | None = None,
+    isolation: Isolation = "executor",
 ) -> Callable[[Function], Function]:
     """Make a typed function a task. The function itself stays as it is and can be called and
     tested.
@@ -181,16 +185,20 @@ def task(
         timeout_seconds: after this one attempt is stopped; None means `jobs.timeout_seconds`.
         max_attempts: how often a job may start at most; `PermanentError` ends it earlier.
         result_ttl_seconds: how long the result is kept; None means `jobs.result_ttl_seconds`.
+        isolation: `executor` runs job after job in one process, as fast as it gets; `process` forks
+            one for each job, for a task that changes its process: limits, signals, leaks, threads.
 
     Raises:
         CatalogError: an option is out of its range.
     """
-    options = TaskOptions(name, queue, timeout_seconds, max_attempts, result_ttl_seconds)
+    options = TaskOptions(name, queue, timeout_seconds, max_attempts, result_ttl_seconds, isolation)
     for label, text in (("name", name), ("queue", queue)):
         if not _NAME.fullmatch(text):
             raise CatalogError(
                 f"@task: {label}={text!r} must be 1-100 letters, digits, '_', '.' or '-'"
             )
+    if isolation not in get_args(Isolation):
+        raise CatalogError(f"@task {name!r}: isolation={isolation!r} must be executor or process")
     for label, number in (
         ("max_attempts", max_attempts),
         ("timeout_seconds", timeout_seconds),

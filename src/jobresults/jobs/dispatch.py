@@ -1,27 +1,22 @@
-"""Handing jobs to RQ: the only module of the core that knows RQ. Only `<job id>_<epoch>`
-travels.
+"""Handing jobs to RQ's queues: the only module of the core that knows RQ. Only `<job id>_<epoch>`
+travels: a dispatch is an entry in the list of a queue, and nothing else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from redis.client import Pipeline
 from rq import Queue
-from rq.job import Job as RqJob
-from rq.serializers import JSONSerializer
-from rq.worker_registration import clean_worker_registry
+from rq.registry import StartedJobRegistry
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY, clean_worker_registry
 
 from jobresults.redis_store import Client, guarded
 
-# The one function our workers run; a name that no client can choose. Resolved by a test.
-RUNNER = "jobresults.worker.executor.run_dispatched"
-
-_OURS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_[0-9]{1,9}")
-_OLDEST_REDIS = (6, 2, 0)
-_NO_JOB = "00000000-0000-0000-0000-000000000000"
+_OURS = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
@@ -31,84 +26,88 @@ class Dispatch:
     job_id: str
     epoch: int
     queue: str
-    task: str
 
     @property
     def rq_id(self) -> str:
         return f"{self.job_id}_{self.epoch}"
 
 
-def parse_rq_id(rq_id: str) -> tuple[str, int]:
-    """The job id and the epoch in an RQ job's id. Anything else gives ids that no job in the ledger
-    has.
-    """
-    job_id, _, epoch = rq_id.rpartition("_")
-    return (job_id, int(epoch)) if _OURS.fullmatch(rq_id) else (_NO_JOB, 0)
+@dataclass(frozen=True)
+class Foreign:
+    """An entry of a queue that this service did not put there."""
+
+    raw: bytes
+    queue: str
 
 
-class RefusingJob(RqJob):
-    """An RQ job that never runs anything: whoever can write to Redis must not choose code for our
-    workers.
-    """
-
-    def perform(self) -> Any:
-        raise PermissionError("jobs run in the executor, not through RQ")
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it names our runner, without arguments or callbacks."""
-        try:
-            return (
-                self.func_name == RUNNER
-                and not self.args
-                and not self.kwargs
-                and not (
-                    self._success_callback_name
-                    or self._failure_callback_name
-                    or self._stopped_callback_name
-                )
-            )
-        except Exception:  # noqa: BLE001 - whatever a foreign payload raises, it is not ours
-            return False
+def parse_rq_id(rq_id: str) -> tuple[str, int] | None:
+    """The job id and the epoch in an entry; None if it is not one of ours."""
+    found = _OURS.fullmatch(rq_id)
+    return None if found is None else (found[1], int(found[2]))
 
 
-def queue(client: Client, name: str) -> Queue:
-    """RQ's queue of that name, with our serializer and job class."""
-    rq_queue = Queue(name, connection=client, serializer=JSONSerializer, job_class=RefusingJob)
-    rq_queue.redis_server_version = (
-        _OLDEST_REDIS  # else RQ asks the server, once for each of these objects
-    )
-    return rq_queue
+def parse_entry(raw: bytes, queue_name: str) -> Dispatch | Foreign:
+    """What an entry of a queue hands over. Whoever can write to Redis can put anything there."""
+    found = parse_rq_id(raw.decode("ascii", "replace"))
+    return Foreign(raw, queue_name) if found is None else Dispatch(*found, queue_name)
 
 
-def dispatch(client: Client, dispatches: Iterable[Dispatch]) -> None:
-    """Put jobs into RQ's queues in one round trip.
+def queue_key(name: str) -> str:
+    """The list that holds the entries of a queue."""
+    return f"{Queue.redis_queue_namespace_prefix}{name}"
+
+
+def started_key(name: str) -> str:
+    """RQ's register of the started jobs of a queue."""
+    return StartedJobRegistry.key_template.format(name)
+
+
+def dispatch(client: Client, dispatches: Iterable[Dispatch], *, at_front: bool = False) -> None:
+    """Put jobs into RQ's queues in one round trip, in their order; at the front those that were
+    taken from there.
 
     Repeating it is harmless: a second copy of an epoch finds nothing to claim.
 
     Raises:
         RedisUnavailable: none, some or all arrived; the reconciler finds out.
     """
+    by_queue: dict[str, list[str]] = {}
+    for item in dispatches:
+        by_queue.setdefault(item.queue, []).append(item.rq_id)
+    if not by_queue:
+        return
     with guarded(client), client.pipeline(transaction=False) as pipeline:
-        for item in dispatches:
-            queue(client, item.queue).enqueue_call(
-                RUNNER,
-                job_id=item.rq_id,
-                timeout=-1,  # the worker's parent process enforces the ledger's timeout
-                description=item.task,  # RQ's default would print arguments
-                pipeline=pipeline,
-            )
+        pipeline.sadd(Queue.redis_queues_keys, *map(queue_key, by_queue))
+        for name, rq_ids in by_queue.items():
+            if at_front:
+                pipeline.lpush(queue_key(name), *reversed(rq_ids))
+            else:
+                pipeline.rpush(queue_key(name), *rq_ids)
         pipeline.execute()
 
 
+def wait_for_one(
+    client: Client, queues: Sequence[str], timeout_seconds: int
+) -> Dispatch | Foreign | None:
+    """Take the next entry of the first queue that has one; None if none comes in time.
+
+    Raises:
+        RedisUnavailable
+    """
+    names = {queue_key(name): name for name in queues}
+    with guarded(client):
+        found: Any = client.blpop(list(names), timeout=timeout_seconds)
+    return None if found is None else parse_entry(found[1], names[bytes(found[0]).decode()])
+
+
 def oldest_waiting(client: Client, queue_name: str) -> str | None:
-    """The RQ id at the head of a queue, None if it is empty. O(1).
+    """The entry at the head of a queue, None if it is empty. O(1).
 
     Raises:
         RedisUnavailable
     """
     with guarded(client):
-        head: Any = client.lindex(queue(client, queue_name).key, 0)
+        head: Any = client.lindex(queue_key(queue_name), 0)
     return None if head is None else bytes(head).decode("utf-8", "surrogateescape")
 
 
@@ -118,41 +117,18 @@ def drop_waiting(client: Client, queue_name: str, rq_id: str) -> None:
     Raises:
         RedisUnavailable
     """
-    with guarded(client):
-        client.lrem(queue(client, queue_name).key, 1, _raw(rq_id))
-    discard(client, queue_name, [rq_id])
-
-
-def discard(client: Client, queue_name: str, rq_ids: Iterable[str]) -> None:
-    """Remove what RQ keeps of entries that wait no longer, ours or not.
-
-    Raises:
-        RedisUnavailable
-    """
+    raw = rq_id.encode("utf-8", "surrogateescape")
     with guarded(client), client.pipeline(transaction=False) as pipeline:
-        for rq_id in rq_ids:
-            raw = _raw(rq_id)
-            pipeline.delete(b"rq:job:" + raw, b"rq:executions:" + raw)
-            pipeline.lrem(queue(client, queue_name).intermediate_queue_key, 1, raw)
+        pipeline.lrem(queue_key(queue_name), 1, raw)  # type: ignore[arg-type]
+        forget_strangers(pipeline, [raw])
         pipeline.execute()
 
 
-def forget(client: Client, dispatches: Iterable[Dispatch]) -> None:
-    """Remove what RQ keeps of superseded or ended dispatches.
-
-    Raises:
-        RedisUnavailable
-    """
-    by_queue: dict[str, list[str]] = {}
-    for item in dispatches:
-        by_queue.setdefault(item.queue, []).append(item.rq_id)
-    for queue_name, rq_ids in by_queue.items():
-        discard(client, queue_name, rq_ids)
-
-
-def _raw(rq_id: str) -> Any:
-    """An entry as Redis holds it: a foreign one may be any bytes."""
-    return rq_id.encode("utf-8", "surrogateescape")
+def forget_strangers(pipeline: Pipeline, entries: Iterable[bytes]) -> None:
+    """Remove what a stock `enqueue` has stored beside its entry; ours store nothing."""
+    keys = [b"rq:job:" + raw for raw in entries]
+    if keys:
+        pipeline.delete(*keys)
 
 
 def count_workers(client: Client, queue_name: str) -> int:
@@ -162,7 +138,7 @@ def count_workers(client: Client, queue_name: str) -> int:
         RedisUnavailable
     """
     with guarded(client):
-        count: Any = client.scard(f"rq:workers:{queue_name}")
+        count: Any = client.scard(WORKERS_BY_QUEUE_KEY % queue_name)
     return int(count)
 
 
@@ -175,7 +151,7 @@ def drop_abandoned_executions(client: Client, queue_name: str, now_seconds: floa
         RedisUnavailable
     """
     with guarded(client):
-        client.zremrangebyscore(queue(client, queue_name).started_job_registry.key, 0, now_seconds)
+        client.zremrangebyscore(started_key(queue_name), 0, now_seconds)
 
 
 def drop_dead_workers(client: Client, queue_name: str) -> None:
@@ -185,4 +161,4 @@ def drop_dead_workers(client: Client, queue_name: str) -> None:
         RedisUnavailable
     """
     with guarded(client):
-        clean_worker_registry(queue(client, queue_name))
+        clean_worker_registry(Queue(queue_name, connection=client))

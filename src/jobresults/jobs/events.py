@@ -22,18 +22,28 @@ class Entry(NamedTuple):
     detail: dict[str, Any]
 
 
-def append(database: Database, connection: Connection, entries: Iterable[Entry]) -> None:
+def append(
+    database: Database,
+    connection: Connection,
+    entries: Iterable[Entry],
+    *,
+    at_ms: int | None = None,
+) -> None:
     """Write entries within the caller's transaction, so that a timeline never tells what did not
-    happen.
+    happen. `at_ms` is the database's clock where the caller has read it already.
     """
     rows = [
         {
             "job_id": entry.job_id,
-            "event": str(entry.event),
+            "event": entry.event.value,
             "attempt": entry.attempt,
-            "detail": json.dumps(entry.detail),
+            "detail": json.dumps(entry.detail) if entry.detail else "{}",
         }
         for entry in entries
     ]
-    if rows:
+    if not rows:
+        return
+    if at_ms is None:
         connection.execute(insert(job_event).values(at_ms=database.now_ms()), rows)
+    else:
+        connection.execute(insert(job_event), [{**row, "at_ms": at_ms} for row in rows])

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
+
+from redis.client import Pipeline
 
 from jobresults.jobs.reading import JobRecord
 from jobresults.redis_store import Client, guarded
 
-_KEEP_SECONDS = 600
 # Larger ones would crowd Redis out.
 _MAX_RESULT_BYTES = 262_144
 
 
-def store(client: Client, record: JobRecord) -> None:
-    """Keep a copy of an ended job for 10 minutes, at most until it expires.
-
-    Raises:
-        RedisUnavailable
-    """
+def store(pipeline: Pipeline, record: JobRecord, keep_seconds: int) -> None:
+    """Keep a copy of an ended job, at most until it expires."""
     result = record.result or b""
     if not record.done or record.expired or len(result) > _MAX_RESULT_BYTES:
         return
     left_seconds = ((record.expires_at_ms or 0) - record.now_ms) // 1000
-    head = {**asdict(record), "result": record.result is not None}
-    with guarded(client):
-        client.set(
-            _key(record.id),
-            json.dumps(head).encode() + b"\n" + result,
-            ex=max(1, min(_KEEP_SECONDS, left_seconds)),
-        )
+    head = {**vars(record), "result": record.result is not None}
+    pipeline.set(
+        _key(record.id),
+        json.dumps(head).encode() + b"\n" + result,
+        ex=max(1, min(keep_seconds, left_seconds)),
+    )
 
 
 def load(client: Client, job_id: str, owner: str | None) -> JobRecord | None:

@@ -1,8 +1,6 @@
-"""How an attempt ends: the one place that decides between done, tried again and given up.
+"""How attempts end: the one place that decides between done, tried again and given up.
 
-Each function is a compare-and-set on the epoch. It returns the state the job is in now, or None if
-the caller
-was fenced out: its lease went to another, and nothing was written.
+All writes are compare-and-set on the epoch: a worker whose lease went to another changes nothing.
 """
 
 from __future__ import annotations
@@ -10,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, select, update
 
 from jobresults.database import Database
 from jobresults.jobs import events
 from jobresults.jobs.model import job
-from jobresults.jobs.running import fenced
+from jobresults.jobs.running import Claimed, fenced
 from jobresults.jobs.states import TERMINAL, Event, State, WaitingOn
 from jobresults.settings import JobsSettings
 
@@ -41,123 +40,201 @@ class JobError:
 CANCELED = JobError("job_canceled", "Job canceled", "The job was canceled.", retryable=True)
 
 
-def succeed(database: Database, job_id: str, epoch: int, result: bytes) -> State | None:
-    """Record the result. A job that was asked to cancel in time is canceled instead.
-
-    Raises:
-        LedgerUnavailable: try again; repeating is harmless.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: with a result, with an error, or given up on purpose for the reason in
+    `requeue`.
     """
-    with database.write() as connection:
-        wanted = fenced(job_id, epoch) & job.c.cancel_requested_at_ms.is_(None)
-        row = connection.execute(
-            update(job)
-            .where(wanted)
-            .values(
-                **ended_values(database, State.SUCCEEDED),
-                result=result,
-                result_sha256=hashlib.sha256(result).hexdigest(),
-            )
-            .returning(job.c.attempt)
-        ).first()
-        if row is None:
-            return _cancel_if_requested(database, connection, job_id, epoch) or _already(
-                connection, job_id, epoch
-            )
-        events.append(
-            database,
-            connection,
-            [events.Entry(job_id, Event.SUCCEEDED, row.attempt, {"result_bytes": len(result)})],
-        )
-        return State.SUCCEEDED
+
+    result: bytes | None = None
+    error: JobError | None = None
+    traceback: str | None = None
+    requeue: str | None = None
 
 
-def fail(
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of the job. Times by the database's clock; None while the job has not ended."""
+
+    state: State
+    ended_at_ms: int | None = None
+    error: str | None = None
+
+
+def record(
     database: Database,
+    connection: Connection,
     settings: JobsSettings,
-    job_id: str,
-    epoch: int,
-    error: JobError,
-    traceback: str | None = None,
-) -> State | None:
-    """Record a failed attempt: tried again after a backoff while attempts are left and it may help,
-    else failed.
-
-    Raises:
-        LedgerUnavailable: try again; repeating is harmless.
+    endings: Sequence[tuple[Claimed, Ending]],
+    now_ms: int,
+) -> list[Recorded | None]:
+    """Write how attempts ended, within the caller's transaction; repeating it is harmless. None for
+    one that was fenced out: its lease went to another, and nothing was written.
     """
-    with database.write() as connection:
-        row = connection.execute(
-            select(job.c.attempt, job.c.max_attempts)
-            .where(fenced(job_id, epoch))
-            .with_for_update()  # a wish to cancel comes before or after, not in between
-        ).first()
-        if row is None:
-            return _already(connection, job_id, epoch)
-        canceled = _cancel_if_requested(database, connection, job_id, epoch)
-        if canceled is not None:
-            return canceled
-        if error.retryable and row.attempt < row.max_attempts:
-            pause_ms = round(backoff_seconds(settings, row.attempt) * 1000)
-            connection.execute(
-                update(job)
-                .where(fenced(job_id, epoch))
-                .values(
-                    **queued_values(),
-                    waiting_on=WaitingOn.RETRY,
-                    due_at_ms=database.now_ms() + pause_ms,
-                )
-            )
-            detail = {"error": asdict(error), "in_seconds": pause_ms / 1000}
-            events.append(
-                database, connection, [events.Entry(job_id, Event.RETRIED, row.attempt, detail)]
-            )
-            return State.QUEUED
-        connection.execute(
-            update(job)
-            .where(fenced(job_id, epoch))
-            .values(
-                **ended_values(database, State.FAILED),
-                error=error.to_json(),
-                traceback=traceback,
-            )
+    succeeded = [(item, end.result) for item, end in endings if end.result is not None]
+    if len(succeeded) > 1 and _succeed_all(database, connection, succeeded, now_ms):
+        done = Recorded(State.SUCCEEDED, now_ms)
+        rest = iter(
+            [
+                _record_one(database, connection, settings, item, end, now_ms)
+                for item, end in endings
+                if end.result is None
+            ]
         )
-        events.append(
-            database,
-            connection,
-            [events.Entry(job_id, Event.FAILED, row.attempt, {"error": asdict(error)})],
-        )
-        return State.FAILED
+        return [done if end.result is not None else next(rest) for _, end in endings]
+    return [_record_one(database, connection, settings, item, end, now_ms) for item, end in endings]
 
 
-def requeue(database: Database, job_id: str, epoch: int, reason: str) -> State | None:
+def _record_one(
+    database: Database,
+    connection: Connection,
+    settings: JobsSettings,
+    item: Claimed,
+    ending: Ending,
+    now_ms: int,
+) -> Recorded | None:
+    if ending.result is not None:
+        written = _succeed_all(database, connection, [(item, ending.result)], now_ms)
+        if written:
+            return Recorded(State.SUCCEEDED, now_ms)
+    elif ending.error is not None:
+        recorded = _fail(database, connection, settings, item, ending, now_ms)
+        if recorded is not None:
+            return recorded
+    elif ending.requeue is not None and _requeue(
+        database, connection, item, ending.requeue, now_ms
+    ):
+        return Recorded(State.QUEUED)
+    return _cancel_if_requested(database, connection, item, now_ms) or _already(connection, item)
+
+
+_SUCCEED = (
+    update(job)
+    .where(
+        job.c.id == bindparam("job_id"),
+        job.c.epoch == bindparam("fence"),
+        job.c.state == State.RUNNING,
+        # One that was asked to cancel in time is canceled instead.
+        job.c.cancel_requested_at_ms.is_(None),
+    )
+    .values(
+        state=State.SUCCEEDED,
+        waiting_on=None,
+        lease_until_ms=None,
+        ended_at_ms=bindparam("now_ms"),
+        expires_at_ms=bindparam("until_ms"),
+        result=bindparam("bytes"),
+        result_sha256=bindparam("digest"),
+    )
+)
+
+
+def _succeed_all(
+    database: Database,
+    connection: Connection,
+    succeeded: Sequence[tuple[Claimed, bytes]],
+    now_ms: int,
+) -> bool:
+    """Record all of these results, or none: False if one of the jobs is not its worker's any more,
+    or is to be canceled.
+    """
+    savepoint = connection.begin_nested() if len(succeeded) > 1 else None
+    written = connection.execute(
+        _SUCCEED,
+        [
+            {
+                "job_id": item.id,
+                "fence": item.epoch,
+                "now_ms": now_ms,
+                "until_ms": now_ms + item.result_ttl_seconds * 1000,
+                "bytes": result,
+                "digest": digest(result),
+            }
+            for item, result in succeeded
+        ],
+    ).rowcount
+    if written != len(succeeded):
+        if savepoint is not None:
+            savepoint.rollback()
+        return False
+    if savepoint is not None:
+        savepoint.commit()
+    events.append(
+        database,
+        connection,
+        [
+            events.Entry(item.id, Event.SUCCEEDED, item.attempt, {"result_bytes": len(result)})
+            for item, result in succeeded
+        ],
+        at_ms=now_ms,
+    )
+    return True
+
+
+def _fail(
+    database: Database,
+    connection: Connection,
+    settings: JobsSettings,
+    item: Claimed,
+    ending: Ending,
+    now_ms: int,
+) -> Recorded | None:
+    """Tried again after a backoff while attempts are left and it may help, else failed."""
+    error = ending.error
+    assert error is not None
+    ours = fenced(*item.fence) & job.c.cancel_requested_at_ms.is_(None)
+    again = error.retryable and item.attempt < item.max_attempts
+    detail: dict[str, Any] = {"error": asdict(error)}
+    if again:
+        pause_ms = round(backoff_seconds(settings, item.attempt) * 1000)
+        values: dict[str, Any] = {
+            **queued_values(),
+            "waiting_on": WaitingOn.RETRY,
+            "due_at_ms": now_ms + pause_ms,
+        }
+        detail["in_seconds"] = pause_ms / 1000
+    else:
+        values = {
+            **ended_values(now_ms, State.FAILED),
+            "error": error.to_json(),
+            "traceback": ending.traceback,
+        }
+    if connection.execute(update(job).where(ours).values(**values)).rowcount == 0:
+        return None
+    word = Event.RETRIED if again else Event.FAILED
+    events.append(
+        database, connection, [events.Entry(item.id, word, item.attempt, detail)], at_ms=now_ms
+    )
+    return Recorded(State.QUEUED) if again else Recorded(State.FAILED, now_ms, error.to_json())
+
+
+def _requeue(
+    database: Database, connection: Connection, item: Claimed, reason: str, now_ms: int
+) -> bool:
     """Give a running job back at once, for another worker. The attempt that was cut short does not
     count.
-
-    Raises:
-        LedgerUnavailable: the lease runs out instead.
     """
-    with database.write() as connection:
-        row = connection.execute(
-            update(job)
-            .where(fenced(job_id, epoch) & job.c.cancel_requested_at_ms.is_(None))
-            .values(
-                **queued_values(),
-                waiting_on=WaitingOn.WORKER,
-                attempt=job.c.attempt - 1,
-                due_at_ms=database.now_ms(),
-            )
-            .returning(job.c.attempt)
-        ).first()
-        if row is None:
-            return _cancel_if_requested(database, connection, job_id, epoch) or _already(
-                connection, job_id, epoch
-            )
-        events.append(
-            database,
-            connection,
-            [events.Entry(job_id, Event.REQUEUED, row.attempt, {"reason": reason})],
+    row = connection.execute(
+        update(job)
+        .where(fenced(*item.fence), job.c.cancel_requested_at_ms.is_(None))
+        .values(
+            **queued_values(),
+            waiting_on=WaitingOn.WORKER,
+            attempt=job.c.attempt - 1,
+            due_at_ms=now_ms,
         )
-        return State.QUEUED
+        .returning(job.c.attempt)
+    ).first()
+    if row is None:
+        return False
+    entry = events.Entry(item.id, Event.REQUEUED, row.attempt, {"reason": reason})
+    events.append(database, connection, [entry], at_ms=now_ms)
+    return True
+
+
+def digest(result: bytes) -> str:
+    """SHA-256 of a result, which is its ETag."""
+    return hashlib.sha256(result).hexdigest()
 
 
 def backoff_seconds(settings: JobsSettings, attempt: int) -> float:
@@ -168,14 +245,15 @@ def backoff_seconds(settings: JobsSettings, attempt: int) -> float:
     return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter needs no cryptography
 
 
-def ended_values(database: Database, state: State) -> dict[str, Any]:
+def ended_values(now_ms: int | ColumnElement[int], state: State) -> dict[str, Any]:
     """Column values of a job that ends now."""
+    kept_ms = cast(job.c.result_ttl_seconds, BigInteger) * 1000  # months are too many for 32 bits
     return {
         "state": state,
         "waiting_on": None,
         "lease_until_ms": None,
-        "ended_at_ms": database.now_ms(),
-        "expires_at_ms": database.now_ms() + job.c.result_ttl_seconds * 1000,
+        "ended_at_ms": now_ms,
+        "expires_at_ms": kept_ms + now_ms,
     }
 
 
@@ -193,27 +271,28 @@ def queued_values() -> dict[str, Any]:
 
 
 def _cancel_if_requested(
-    database: Database, connection: Connection, job_id: str, epoch: int
-) -> State | None:
-    wanted = fenced(job_id, epoch) & job.c.cancel_requested_at_ms.is_not(None)
+    database: Database, connection: Connection, item: Claimed, now_ms: int
+) -> Recorded | None:
     row = connection.execute(
         update(job)
-        .where(wanted)
-        .values(
-            **ended_values(database, State.CANCELED),
-            error=CANCELED.to_json(),
-        )
+        .where(fenced(*item.fence), job.c.cancel_requested_at_ms.is_not(None))
+        .values(**ended_values(now_ms, State.CANCELED), error=CANCELED.to_json())
         .returning(job.c.attempt)
     ).first()
     if row is None:
         return None
-    events.append(database, connection, [events.Entry(job_id, Event.CANCELED, row.attempt, {})])
-    return State.CANCELED
+    entry = events.Entry(item.id, Event.CANCELED, row.attempt, {})
+    events.append(database, connection, [entry], at_ms=now_ms)
+    return Recorded(State.CANCELED, now_ms, CANCELED.to_json())
 
 
-def _already(connection: Connection, job_id: str, epoch: int) -> State | None:
+def _already(connection: Connection, item: Claimed) -> Recorded | None:
     """The outcome this very epoch recorded before, when only the answer to its commit was lost."""
     row = connection.execute(
-        select(job.c.state).where(job.c.id == job_id, job.c.epoch == epoch)
+        select(job.c.state, job.c.ended_at_ms, job.c.error).where(
+            job.c.id == item.id, job.c.epoch == item.epoch
+        )
     ).first()
-    return State(row.state) if row is not None and row.state in TERMINAL else None
+    if row is None or row.state not in TERMINAL:
+        return None
+    return Recorded(State(row.state), row.ended_at_ms, row.error)

@@ -19,7 +19,6 @@ from jobresults.jobs.dispatch import (
     Dispatch,
     dispatch,
     drop_waiting,
-    forget,
     oldest_waiting,
     parse_rq_id,
 )
@@ -39,9 +38,9 @@ WORKER_LOST = JobError(
 )
 
 
-def take_over_expired_leases(database: Database, batch_size: int) -> list[Dispatch]:
+def take_over_expired_leases(database: Database, batch_size: int) -> int:
     """Requeue running jobs whose worker stopped beating, or end them: canceled if asked to, failed
-    after the last attempt. Returns the dispatches that are void now.
+    after the last attempt. Returns how many.
 
     Raises:
         LedgerUnavailable
@@ -58,7 +57,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> list[Dispat
             update(job)
             .where(batch & ~exhausted)
             .values(**queued_values(), waiting_on=WaitingOn.WORKER, due_at_ms=database.now_ms())
-            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
+            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
         ).all()
         events.append(
             database,
@@ -85,10 +84,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> list[Dispat
         logger.warning(
             "job %s is queued again: its worker was lost", row.id, extra={"job_id": row.id}
         )
-    return [
-        *(Dispatch(row.id, row.epoch, row.queue, row.task) for row in (*canceled, *failed)),
-        *(Dispatch(row.id, row.epoch - 1, row.queue, row.task) for row in requeued),
-    ]
+    return len(canceled) + len(failed) + len(requeued)
 
 
 def dispatch_due(database: Database, redis: Client, batch_size: int) -> int:
@@ -143,16 +139,25 @@ def _head_dispatched_at_ms(database: Database, redis: Client, queue: str) -> int
         with database.read() as connection:
             if head is None:
                 return int(connection.execute(select(database.now_ms())).scalar_one())
-            job_id, epoch = parse_rq_id(head)
-            at_ms = connection.execute(
-                select(job.c.dispatched_at_ms).where(
-                    job.c.id == job_id, job.c.epoch == epoch, job.c.state == State.QUEUED
-                )
-            ).scalar()
+            at_ms = _dispatched_at_ms(connection, head)
         if at_ms is not None:
             return int(at_ms)
         drop_waiting(redis, queue, head)
     return None
+
+
+def _dispatched_at_ms(connection: Connection, rq_id: str) -> int | None:
+    """When the job of an entry was handed over; None if no queued job stands behind it."""
+    named = parse_rq_id(rq_id)
+    if named is None:
+        return None
+    job_id, epoch = named
+    at_ms: int | None = connection.execute(
+        select(job.c.dispatched_at_ms).where(
+            job.c.id == job_id, job.c.epoch == epoch, job.c.state == State.QUEUED
+        )
+    ).scalar()
+    return at_ms
 
 
 def _dispatch_where(
@@ -172,7 +177,7 @@ def _dispatch_where(
                 epoch=job.c.epoch + int(bump_epoch),
                 waiting_on=WaitingOn.WORKER,
             )
-            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
+            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
         ).all()
         reason = {"reason": "lost"} if bump_epoch else {}
         events.append(
@@ -182,8 +187,7 @@ def _dispatch_where(
         )
     if bump_epoch and rows:
         logger.warning("%d dispatches were lost by Redis; dispatching them again", len(rows))
-        forget(redis, (Dispatch(row.id, row.epoch - 1, row.queue, row.task) for row in rows))
-    dispatch(redis, (Dispatch(row.id, row.epoch, row.queue, row.task) for row in rows))
+    dispatch(redis, (Dispatch(row.id, row.epoch, row.queue) for row in rows))
     return len(rows)
 
 
@@ -197,6 +201,6 @@ def _end(
     return connection.execute(
         update(job)
         .where(wanted)
-        .values(**ended_values(database, state), error=error.to_json())
-        .returning(job.c.id, job.c.epoch, job.c.queue, job.c.task, job.c.attempt)
+        .values(**ended_values(database.now_ms(), state), error=error.to_json())
+        .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
     ).all()

@@ -1,19 +1,20 @@
-"""What a worker does to the ledger while it runs a job: claim, heartbeat, progress, log lines.
+"""What a worker does to the ledger while it runs jobs: claims, heartbeats, progress, log lines.
 
 Every write names the epoch it was dispatched with: a worker whose lease went to another changes
-    nothing.
+nothing. Functions that take a connection write within the caller's transaction: nothing may be
+acted upon before its commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, tuple_, update
 
 from jobresults.database import Database
 from jobresults.jobs import events
+from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.model import job, job_log
 from jobresults.jobs.states import Event, State, WaitingOn
 
@@ -21,8 +22,11 @@ from jobresults.jobs.states import Event, State, WaitingOn
 # worker.
 PARK_MS = 30_000
 
+# A job id and the epoch of the dispatch that allows writing to it.
+Fence = tuple[str, int]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A job this worker may run now, until its lease is over."""
 
@@ -32,12 +36,23 @@ class Claimed:
     queue: str
     client: str
     customer: str | None
+    tags: str
     params: bytes
     attempt: int
     max_attempts: int
     timeout_seconds: float
+    result_ttl_seconds: int
+    due_at_ms: int
+    dispatched_at_ms: int
+    created_at_ms: int
+    started_at_ms: int
     request_id: str | None
     traceparent: str | None
+    rerun_of: str | None
+
+    @property
+    def fence(self) -> Fence:
+        return self.id, self.epoch
 
 
 @dataclass(frozen=True)
@@ -50,147 +65,200 @@ class LogLine:
     message: str
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, None: it has not said. `event`: it also goes into the timeline."""
+
+    done: int | None
+    total: int | None
+    message: str | None
+    event: bool = False
+
+
+_CLAIMED = [job.c[name] for name in Claimed.__dataclass_fields__]
+_PROGRESS = (
+    update(job)
+    .where(
+        job.c.id == bindparam("job_id"),
+        job.c.epoch == bindparam("fence"),
+        job.c.state == State.RUNNING,
+    )
+    .values(
+        progress_done=bindparam("done"),
+        progress_total=bindparam("total"),
+        progress_message=bindparam("message"),
+    )
+)
+
+
 def fenced(job_id: str, epoch: int) -> ColumnElement[bool]:
     """The condition under which the holder of `epoch` may write to a running job."""
     return (job.c.id == job_id) & (job.c.epoch == epoch) & (job.c.state == State.RUNNING)
 
 
+def among(fences: Collection[Fence]) -> ColumnElement[bool]:
+    """Jobs in one of these epochs. The ids stand alone too: by them an index is searched."""
+    ids = [job_id for job_id, _ in fences]
+    return job.c.id.in_(ids) & tuple_(job.c.id, job.c.epoch).in_(list(fences))
+
+
 def claim(
     database: Database,
-    job_id: str,
-    epoch: int,
+    connection: Connection,
+    fences: Sequence[Fence],
     *,
     worker: str,
     lease_seconds: float,
-    tasks: Sequence[str],
-) -> Claimed | None:
-    """Take a dispatched job: compare-and-set from queued to running. None if the dispatch is
-    superseded.
-
-    A job whose task is not among `tasks` is parked for 30 s instead, for a worker that knows it.
-
-    Raises:
-        LedgerUnavailable: the job stays queued, unless the answer to the commit was lost; then its
-            lease runs out.
+    tasks: Collection[str],
+    now_ms: int,
+) -> list[Claimed]:
+    """Take dispatched jobs: compare-and-set from queued to running, in the order given. A dispatch
+    that is superseded, or whose task is not among `tasks`, gives nothing.
     """
-    columns = [job.c[name] for name in Claimed.__dataclass_fields__]
-    ready = (job.c.id == job_id) & (job.c.epoch == epoch) & (job.c.state == State.QUEUED)
-    with database.write() as connection:
-        row = connection.execute(
-            update(job)
-            .where(ready, job.c.task.in_(tasks))
-            .values(
-                state=State.RUNNING,
-                waiting_on=None,
-                attempt=job.c.attempt + 1,
-                worker=worker,
-                lease_until_ms=database.now_ms() + round(lease_seconds * 1000),
-                started_at_ms=database.now_ms(),
-                progress_done=None,
-                progress_total=None,
-                progress_message=None,
-            )
-            .returning(*columns)
-        ).first()
-        if row is not None:
-            events.append(
-                database,
-                connection,
-                [events.Entry(job_id, Event.STARTED, row.attempt, {"worker": worker})],
-            )
-            return Claimed(**row._mapping)
-        connection.execute(
-            update(job)
-            .where(ready)
-            .values(
-                epoch=job.c.epoch + 1,
-                dispatched_at_ms=None,
-                waiting_on=WaitingOn.WORKER,
-                due_at_ms=database.now_ms() + PARK_MS,
-            )
+    rows = connection.execute(
+        update(job)
+        .where(
+            among(fences),
+            job.c.state == State.QUEUED,
+            # Whoever can write to Redis cannot start a job before it is due.
+            job.c.dispatched_at_ms.is_not(None),
+            job.c.task.in_(tasks),
         )
-    return None
+        .values(
+            state=State.RUNNING,
+            waiting_on=None,
+            attempt=job.c.attempt + 1,
+            worker=worker,
+            lease_until_ms=now_ms + round(lease_seconds * 1000),
+            started_at_ms=now_ms,
+            progress_done=None,
+            progress_total=None,
+            progress_message=None,
+        )
+        .returning(*_CLAIMED)
+    ).all()
+    claimed = {found.fence: found for found in (Claimed(*row) for row in rows)}
+    detail = {"worker": worker}
+    events.append(
+        database,
+        connection,
+        [
+            events.Entry(found.id, Event.STARTED, found.attempt, detail)
+            for found in claimed.values()
+        ],
+        at_ms=now_ms,
+    )
+    return [claimed[fence] for fence in dict.fromkeys(fences) if fence in claimed]
 
 
-def unknown_task(database: Database, job_id: str, epoch: int, tasks: Sequence[str]) -> str | None:
-    """The task's name if `claim` has just parked this dispatch because nobody here knows the task.
-
-    Raises:
-        LedgerUnavailable
+def park_unknown(
+    connection: Connection, fences: Collection[Fence], tasks: Collection[str], now_ms: int
+) -> list[tuple[str, str]]:
+    """Let dispatches whose task no worker here knows wait 30 s, for one that knows it. Returns the
+    id and the task of each.
     """
-    with database.read() as connection:
-        row = connection.execute(
-            select(job.c.task).where(
-                job.c.id == job_id, job.c.epoch == epoch + 1, job.c.task.not_in(tasks)
-            )
-        ).first()
-    return None if row is None else str(row.task)
+    rows = connection.execute(
+        update(job)
+        .where(
+            among(fences),
+            job.c.state == State.QUEUED,
+            job.c.dispatched_at_ms.is_not(None),
+            job.c.task.not_in(tasks),
+        )
+        .values(
+            epoch=job.c.epoch + 1,
+            dispatched_at_ms=None,
+            waiting_on=WaitingOn.WORKER,
+            due_at_ms=now_ms + PARK_MS,
+        )
+        .returning(job.c.id, job.c.task)
+    ).all()
+    return [(row.id, row.task) for row in rows]
 
 
-def extend_lease(database: Database, job_id: str, epoch: int, lease_seconds: float) -> None:
-    """Heartbeat of the job that is being run, and of no other that bears the worker's name: a claim
-    whose commit was not answered must run out.
+def give_back_unstarted(
+    database: Database, connection: Connection, claimed: Collection[Claimed]
+) -> list[Dispatch]:
+    """Give back claims whose tasks were not begun, to be dispatched at the head of their queues;
+    the attempt does not count. One that is to be canceled stays, for its holder to end it.
+    """
+    rows = connection.execute(
+        update(job)
+        .where(
+            among([item.fence for item in claimed]),
+            job.c.state == State.RUNNING,
+            job.c.cancel_requested_at_ms.is_(None),
+        )
+        .values(
+            # `dispatched_at_ms` stays: the head of a queue tells how old its oldest entry is.
+            state=State.QUEUED,
+            epoch=job.c.epoch + 1,
+            attempt=job.c.attempt - 1,
+            lease_until_ms=None,
+            worker=None,
+            waiting_on=WaitingOn.WORKER,
+        )
+        .returning(job.c.id, job.c.epoch, job.c.attempt)
+    ).all()
+    detail = {"reason": "worker_busy"}
+    events.append(
+        database,
+        connection,
+        [events.Entry(row.id, Event.REQUEUED, row.attempt, detail) for row in rows],
+    )
+    returned = {row.id: row.epoch for row in rows}
+    return [
+        Dispatch(item.id, returned[item.id], item.queue) for item in claimed if item.id in returned
+    ]
+
+
+def extend_leases(database: Database, fences: Collection[Fence], lease_seconds: float) -> None:
+    """Heartbeat of the jobs that are being run, and of no other that bears the worker's name: a
+    claim whose commit was not answered must run out.
 
     Raises:
-        LedgerUnavailable: the lease runs on.
+        LedgerUnavailable: the leases run on.
     """
     with database.write() as connection:
         connection.execute(
             update(job)
-            .where(fenced(job_id, epoch))
+            .where(among(fences), job.c.state == State.RUNNING)
             .values(lease_until_ms=database.now_ms() + round(lease_seconds * 1000))
         )
 
 
-def cancel_requested(database: Database, job_id: str, epoch: int) -> bool | None:
-    """Whether someone asked to cancel the running job; None if it is no longer ours.
+def cancel_requests(database: Database, fences: Collection[Fence]) -> dict[str, bool]:
+    """Of each running job whether someone asked to cancel it; those that went to another worker are
+    missing.
 
     Raises:
         LedgerUnavailable
     """
     with database.read() as connection:
-        row = connection.execute(
-            select(job.c.cancel_requested_at_ms).where(fenced(job_id, epoch))
-        ).first()
-    return None if row is None else row.cancel_requested_at_ms is not None
+        rows = connection.execute(
+            select(job.c.id, job.c.cancel_requested_at_ms).where(
+                among(fences), job.c.state == State.RUNNING
+            )
+        ).all()
+    return {row.id: row.cancel_requested_at_ms is not None for row in rows}
 
 
 def record_progress(
-    database: Database,
-    job_id: str,
-    epoch: int,
-    *,
-    done: int,
-    total: int | None,
-    message: str | None,
-    event: bool,
+    database: Database, connection: Connection, reports: Sequence[tuple[Claimed, Progress]]
 ) -> None:
-    """Store how far the job is, and with `event` put it into the timeline too.
-
-    Raises:
-        LedgerUnavailable
-    """
-    with database.write() as connection:
-        row = connection.execute(
-            update(job)
-            .where(fenced(job_id, epoch))
-            .values(progress_done=done, progress_total=total, progress_message=message)
-            .returning(job.c.attempt)
-        ).first()
-        if row is not None and event:
-            detail = {"done": done, "total": total, "message": message}
-            events.append(
-                database, connection, [events.Entry(job_id, Event.PROGRESS, row.attempt, detail)]
-            )
+    """Store how far jobs are."""
+    for item, progress in reports:
+        said = {"done": progress.done, "total": progress.total, "message": progress.message}
+        values = {"job_id": item.id, "fence": item.epoch, **said}
+        if connection.execute(_PROGRESS, values).rowcount and progress.event:
+            entry = events.Entry(item.id, Event.PROGRESS, item.attempt, said)
+            events.append(database, connection, [entry])
 
 
-def append_logs(database: Database, job_id: str, attempt: int, lines: Sequence[LogLine]) -> None:
-    """Keep lines a task logged, with the job.
-
-    Raises:
-        LedgerUnavailable
-    """
-    with database.write() as connection:
+def append_logs(connection: Connection, lines: Sequence[tuple[Claimed, LogLine]]) -> None:
+    """Keep lines that tasks logged, with their jobs."""
+    if lines:
         connection.execute(
-            insert(job_log).values(job_id=job_id, attempt=attempt), [asdict(line) for line in lines]
+            insert(job_log),
+            [{"job_id": item.id, "attempt": item.attempt, **asdict(line)} for item, line in lines],
         )

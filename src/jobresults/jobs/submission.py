@@ -149,7 +149,7 @@ class Submissions:
         answers = accept_each(self._database, requests, key_ttl_seconds=ttl_seconds)
         self._dispatch(
             [
-                Dispatch(record.id, record.epoch, record.queue, record.task)
+                Dispatch(record.id, record.epoch, record.queue)
                 for answer in answers
                 if isinstance(answer, Committed)
                 for record in answer.records

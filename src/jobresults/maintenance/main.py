@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import select
-
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import expiry, reconciler
 from jobresults.jobs.catalog import load_catalog
-from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers, forget
+from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
@@ -52,9 +50,8 @@ class Leases:
     clock leapt, for then all of them were silent: who lives gets to beat first.
     """
 
-    def __init__(self, database: Database, redis: Client, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._redis = redis
         self._batch_size = settings.maintenance.batch_size
         heartbeat_ms = settings.worker.heartbeat_seconds * 1000
         self._longest_gap_ms = max(heartbeat_ms, 2 * settings.maintenance.sweep_seconds * 1000)
@@ -63,23 +60,18 @@ class Leases:
         self._judges_from_ms = 0.0
 
     def sweep(self) -> None:
-        """Raises LedgerUnavailable, RedisUnavailable."""
+        """Raises LedgerUnavailable."""
         now_ms = self._clock_ms()
         if self._swept_at_ms is not None and now_ms - self._swept_at_ms > self._longest_gap_ms:
             self._judges_from_ms = now_ms + self._grace_ms
         self._swept_at_ms = now_ms
         if now_ms >= self._judges_from_ms:
-            _repeat(self._take_over)
+            _repeat(lambda: reconciler.take_over_expired_leases(self._database, self._batch_size))
             self._swept_at_ms = self._clock_ms()
 
     def _clock_ms(self) -> int:
         with self._database.write() as connection:  # a ledger that is only read hears no heartbeats
-            return int(connection.execute(select(self._database.now_ms())).scalar_one())
-
-    def _take_over(self) -> int:
-        void = reconciler.take_over_expired_leases(self._database, self._batch_size)
-        forget(self._redis, void)
-        return len(void)
+            return self._database.read_clock_ms(connection)
 
 
 def run(settings: Settings) -> int:
@@ -135,7 +127,7 @@ def duties_of(
         Duty(
             "taking over expired leases",
             sweep_seconds,
-            Leases(database, redis, settings).sweep,
+            Leases(database, settings).sweep,
         ),
         Duty(
             "dispatching due jobs",

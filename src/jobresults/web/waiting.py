@@ -139,7 +139,8 @@ class DoneBell:
             self._connected = True
             self._wake_all()  # what rang before was not heard
         elif message["type"] == "message":
-            self._wake(bytes(message["data"]).decode("ascii", "replace"))
+            for job_id in bytes(message["data"]).decode("ascii", "replace").split():
+                self._wake(job_id)
 
     def _wake_all(self) -> None:
         for job_id in list(self._waiters):

@@ -1,3 +1,3 @@
-"""The worker process: takes dispatched jobs from Redis, claims them in the ledger, runs each in an
-executor.
+"""The worker process: a supervisor takes dispatched jobs from Redis, claims them in the ledger, and
+has an executor run them.
 """

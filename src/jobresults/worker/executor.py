@@ -1,7 +1,7 @@
-"""The executor: a forked child that runs one attempt of one job and reports to its parent through a
-pipe.
+"""The executor: a forked process that runs the attempts it is sent, one after the other, and
+reports to its supervisor through a pipe.
 
-It opens neither Redis nor the ledger. Whatever happens to it, the parent records the outcome.
+It opens neither Redis nor the ledger. Whatever happens to it, its supervisor records the outcome.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
-import mmap
 import os
+import pickle
 import random
+import resource
 import signal
+import struct
 import sys
 import threading
 import time
@@ -20,23 +22,28 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-from jobresults.errors import InvalidRequest, PermanentError
-from jobresults.jobs.catalog import ResultError, Task
+from jobresults.errors import InvalidRequest, PermanentError, UnknownTask
+from jobresults.jobs.catalog import Catalog, ResultError, Task
 from jobresults.jobs.context import JobContext, running
 from jobresults.jobs.outcome import JobError
 from jobresults.jobs.running import Claimed, LogLine
-from jobresults.settings import JobsSettings
+from jobresults.settings import Settings
 from jobresults.telemetry.logging_context import bound
+from jobresults.worker.board import Board
+from jobresults.worker.frames import frame, read_frame
 
-# First byte of each message to the parent.
+# First byte of each message to the supervisor; then the job's number, then the body.
 PROGRESS, LOG, RESULT, ERROR = b"P", b"L", b"R", b"E"
+HEAD = struct.Struct("!cQ")
+# What an outcome begins with: how long the attempt ran, in seconds.
+RAN_SECONDS = struct.Struct("!d")
+NAME = b"jr-executor"
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _DETAIL_LENGTH = 2_000
 _TRACEBACK_LENGTH = 50_000
 
@@ -47,23 +54,18 @@ class TaskTimeout(BaseException):
     """
 
 
-def run_dispatched() -> NoReturn:
-    """The function RQ's job hashes name. Our workers recognise it and never call it; other workers
-    must not.
-    """
-    raise PermissionError("run this queue with `jobresults worker`, not with a stock RQ worker")
-
-
 class Report:
-    """The executor's end of the pipe to its parent; the task's threads may share it."""
+    """The executor's end of the pipe, for one job; the task's threads may share it."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: int, number: int) -> None:
         self._pipe = pipe
+        self._number = number
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._sending = False
         self._last_progress = 0.0
         self._held: bytes | None = None
+        self._began_at_seconds = time.monotonic()
 
     def progress(self, done: int, total: int | None, message: str | None) -> None:
         """Send progress, at most every 100 ms; what is held back goes out with the outcome."""
@@ -72,16 +74,16 @@ class Report:
             "total": None if total is None else _storable_number(total),
             "message": None if message is None else _storable_text(message)[:_DETAIL_LENGTH],
         }
-        self._held = PROGRESS + json.dumps(report).encode()
+        self._held = json.dumps(report).encode()
         if time.monotonic() - self._last_progress >= _PROGRESS_INTERVAL_SECONDS:
             self._release()
 
     def log(self, line: LogLine) -> None:
-        self._send(LOG + json.dumps(asdict(line)).encode())
+        self._send(LOG, json.dumps(asdict(line)).encode())
 
     def result(self, result: bytes) -> None:
         self._release()
-        self._send(RESULT + result)
+        self._send(RESULT, self._ran(), result)
 
     def error(self, error: JobError, trace: str | None = None) -> None:
         self._release()
@@ -89,11 +91,14 @@ class Report:
             "error": asdict(error) | {"detail": _storable_text(error.detail)[:_DETAIL_LENGTH]},
             "traceback": None if trace is None else _storable_text(trace)[-_TRACEBACK_LENGTH:],
         }
-        self._send(ERROR + json.dumps(report).encode())
+        self._send(ERROR, self._ran(), json.dumps(report).encode())
+
+    def _ran(self) -> bytes:
+        return RAN_SECONDS.pack(time.monotonic() - self._began_at_seconds)
 
     def _release(self) -> None:
         if self._held is not None:
-            self._send(self._held)
+            self._send(PROGRESS, self._held)
             self._held, self._last_progress = None, time.monotonic()
 
     def raise_timeout(self, _signal: int, _frame: FrameType | None) -> None:
@@ -106,13 +111,15 @@ class Report:
         if not self._sending:
             raise TaskTimeout
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, kind: bytes, *body: bytes) -> None:
         if os.getpid() != self._pid:
             return  # the task has forked, and its child logs
+        message = memoryview(frame(HEAD.pack(kind, self._number), *body))
         with self._lock:
             try:
                 self._sending = True
-                self._pipe.send_bytes(message)
+                while message:
+                    message = message[os.write(self._pipe, message) :]
             finally:
                 self._sending = False
 
@@ -120,14 +127,18 @@ class Report:
 class LogShipper(logging.Handler):
     """Keeps what the task logs with its job, up to the configured count and bytes."""
 
-    def __init__(self, report: Report, settings: JobsSettings) -> None:
+    def __init__(self, max_lines: int, max_bytes: int) -> None:
         super().__init__(logging.INFO)
+        self._limits = max_lines, max_bytes
+        self._report: Report | None = None
+
+    def ship_to(self, report: Report | None) -> None:
+        """From now on to this job."""
         self._report = report
-        self._lines_left = settings.max_log_lines
-        self._bytes_left = settings.max_log_bytes
+        self._lines_left, self._bytes_left = self._limits
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._lines_left <= 0:
+        if self._report is None or self._lines_left <= 0:
             return
         try:
             text = _storable_text(self.format(record))
@@ -146,21 +157,78 @@ class LogShipper(logging.Handler):
         self._report.log(LogLine(round(record.created * 1000), level, record.name[:200], text))
 
 
-def execute(
-    task: Task,
-    job: Claimed,
-    settings: JobsSettings,
-    pipe: Connection,
-    cancel_flag: mmap.mmap,
-    parent_pid: int,
-) -> NoReturn:
-    """Run the attempt in this freshly forked process, and leave it. Never returns."""
-    status = 1
-    try:
-        _become_executor(parent_pid)
-        report = Report(pipe)
-        shipper = LogShipper(report, settings)
-        logging.getLogger().addHandler(shipper)
+class Executor:
+    """The loop of the forked process."""
+
+    def __init__(
+        self, catalog: Catalog, settings: Settings, jobs: BinaryIO, reports: int, board: Board
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._jobs = jobs
+        self._reports = reports
+        self._board = board
+        self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
+
+    def serve(self, parent_pid: int) -> NoReturn:
+        """Run what comes until the supervisor closes the pipe, or until it is better replaced by a
+        fresh one. Never returns.
+        """
+        status = 1
+        try:
+            become_executor(parent_pid)
+            logging.getLogger().addHandler(self._shipper)
+            left = self._settings.worker.executor_max_jobs
+            while left > 0 and (batch := read_frame(self._jobs)) is not None:
+                for number, fields in pickle.loads(batch):  # noqa: S301 - from our own parent
+                    if not self._board.begin(number):
+                        continue
+                    left -= 1
+                    if not self._run(number, Claimed(*fields)) or left <= 0:
+                        left = 0
+                        break
+            status = 0
+        except BrokenPipeError:
+            pass  # the supervisor is gone, and with it everyone who cares
+        finally:
+            _leave(status)
+
+    def _run(self, number: int, job: Claimed) -> bool:
+        """Whether this process is fit for another job."""
+        report = Report(self._reports, number)
+        try:
+            task = self._catalog.get(job.task)
+        except UnknownTask as error:  # claims ask for known tasks only
+            report.error(JobError("unknown_task", "Unknown task", error.detail))
+            return True
+        if task.options.isolation == "process":
+            return self._run_isolated(task, number, job)
+        fit = self._attempt(task, number, job, report)
+        _flush()
+        return fit and self._is_clean()
+
+    def _run_isolated(self, task: Task, number: int, job: Claimed) -> bool:
+        executor_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                become_executor(executor_pid)
+                self._attempt(task, number, job, Report(self._reports, number))
+                self._board.report(number)
+            finally:
+                _leave(0)
+        self._board.child_pid = pid
+        _, status, usage = os.wait4(pid, 0)
+        kill_group(pid)  # what the task has started and left behind
+        self._board.child_pid = 0
+        if self._board.has_reported(number):
+            return True
+        # It may have died in the middle of a message: nothing must follow on this pipe.
+        self._board.child_ended(status, usage.ru_maxrss)
+        return False
+
+    def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
+        self._shipper.ship_to(report)
         context = JobContext(
             id=job.id,
             task=job.task,
@@ -168,7 +236,7 @@ def execute(
             max_attempts=job.max_attempts,
             customer=job.customer,
             report_progress=report.progress,
-            read_cancel_requested=lambda: cancel_flag[0] != 0,
+            read_cancel_requested=lambda: self._board.is_canceled(number),
         )
         with (
             bound(
@@ -181,23 +249,35 @@ def execute(
             ),
             running(context),
         ):
-            _attempt(task, job, settings, report)
-        status = 0
-    except BrokenPipeError:
-        pass  # the parent is gone, and with it everyone who cares
-    finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
+            fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
+        self._shipper.ship_to(None)
+        return fit
+
+    def _is_clean(self) -> bool:
+        """Whether the last task left no process behind, and memory for the next one."""
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if used > self._settings.worker.executor_max_rss_mib * _RSS_UNITS_PER_MIB:
+            return False
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        return False
 
 
-def _attempt(task: Task, job: Claimed, settings: JobsSettings, report: Report) -> None:
+_RSS_UNITS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
+
+
+def _attempt(task: Task, job: Claimed, max_result_bytes: int, report: Report) -> bool:
+    """Run the task and report how it ended. False if what was raised may have left this process in
+    the middle of something.
+    """
     try:
         value = _within(job.timeout_seconds, lambda: task.call(job.params), report)
         result = task.encode_result(value)
     except TaskTimeout:
         report.error(timed_out(job.timeout_seconds), traceback.format_exc())
+        return False
     except ResultError as error:
         report.error(
             JobError("result_not_serializable", "Result is not JSON", str(error), retryable=False)
@@ -210,14 +290,14 @@ def _attempt(task: Task, job: Claimed, settings: JobsSettings, report: Report) -
         )
     except BaseException as error:  # noqa: BLE001 - a task may raise anything; all of it is its failure
         report.error(_task_error(error, retryable=True), traceback.format_exc())
+        return isinstance(error, Exception) and not isinstance(error, MemoryError)
     else:
-        if len(result) > settings.max_result_bytes:
-            detail = (
-                f"The result has {len(result)} bytes; the limit is {settings.max_result_bytes}."
-            )
+        if len(result) > max_result_bytes:
+            detail = f"The result has {len(result)} bytes; the limit is {max_result_bytes}."
             report.error(JobError("result_too_large", "Result too large", detail, retryable=False))
         else:
             report.result(result)
+    return True
 
 
 def timed_out(timeout_seconds: float) -> JobError:
@@ -252,12 +332,33 @@ def _within(timeout_seconds: float, call: Callable[[], Any], report: Report) -> 
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _become_executor(parent_pid: int) -> None:
+def become_executor(parent_pid: int) -> None:
+    """Make a forked process the leader of its own group, which dies with its parent."""
     os.setpgid(0, 0)  # so that the parent can kill what the task starts along with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_NAME, NAME)
     if os.getppid() != parent_pid:
         os._exit(1)  # the parent died before the line above
     random.seed()
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL for a process and for all it has started."""
+    with suppress(ProcessLookupError, PermissionError):  # gone, and maybe another's by now
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _flush() -> None:
+    """What the task has printed goes out now, and not with the next job's."""
+    with suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _leave(status: int) -> NoReturn:
+    _flush()
+    os._exit(status)

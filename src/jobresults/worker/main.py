@@ -14,7 +14,7 @@ from jobresults.redis_store import connect, ping
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
 from jobresults.telemetry.logging_setup import configure_logging
-from jobresults.worker.ledger_worker import LedgerWorker
+from jobresults.worker.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def _make_worker(settings: Settings, catalog: Catalog, stop: StopFlag) -> LedgerWorker | None:
+def _make_worker(settings: Settings, catalog: Catalog, stop: StopFlag) -> Supervisor | None:
     """A worker, once Redis and the ledger answer: both may start later than we do. None if we were
     told to stop meanwhile.
     """
@@ -49,7 +49,7 @@ def _make_worker(settings: Settings, catalog: Catalog, stop: StopFlag) -> Ledger
             with database.read() as connection:
                 current = schema_is_current(connection)
             if current:
-                return LedgerWorker(redis, database, catalog, settings)
+                return Supervisor(redis, database, catalog, settings)
             logger.warning(
                 "waiting to start: the ledger has another schema; run `jobresults migrate`"
             )

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from jobresults.jobs import reading, running
-from jobresults.jobs.running import Claimed, LogLine
+from jobresults.jobs.running import Claimed, LogLine, Progress
 from jobresults.jobs.states import State, WaitingOn
 from tests.integration.driver import TASKS, Driver
 
@@ -23,12 +23,19 @@ def test_a_claim_starts_an_attempt_under_a_lease(driver: Driver) -> None:
         queue="default",
         client="me",
         customer="c",
+        tags="[]",
         params=b'{"value": 7}',
         attempt=1,
         max_attempts=3,
         timeout_seconds=300,
+        result_ttl_seconds=row.result_ttl_seconds,
+        due_at_ms=row.due_at_ms,
+        dispatched_at_ms=row.dispatched_at_ms,
+        created_at_ms=row.created_at_ms,
+        started_at_ms=row.started_at_ms,
         request_id="r",
         traceparent=None,
+        rerun_of=None,
     )
     assert (row.state, row.worker, row.waiting_on, row.attempt) == (State.RUNNING, "w1", None, 1)
     assert row.lease_until_ms - row.started_at_ms == pytest.approx(15_000, abs=50)
@@ -90,22 +97,57 @@ def test_a_job_of_an_unknown_task_is_parked_for_a_worker_that_knows_it(driver: D
     assert row.dispatched_at_ms is None
     assert row.due_at_ms - driver.now_ms() == pytest.approx(running.PARK_MS, abs=2_000)
     assert driver.try_claim(job_id, 1) is None, "the dispatch was used up"
-    assert driver.try_claim(job_id, row.epoch)
+    assert driver.claim(job_id)
 
 
 def test_only_a_parked_job_is_told_as_one(driver: Driver) -> None:
-    parked, superseded = driver.submit("echo"), driver.submit("echo")
-    driver.try_claim(parked, 1, tasks=["other"])
+    unknown, superseded = driver.submit("echo"), driver.submit("echo")
     driver.claim(superseded)
-    assert running.unknown_task(driver.database, parked, 1, ["other"]) == "echo"
-    assert running.unknown_task(driver.database, parked, 1, TASKS) is None
-    assert running.unknown_task(driver.database, superseded, 1, TASKS) is None
+    fences = [(unknown, 1), (superseded, 1)]
+    assert driver.park(fences, TASKS) == []
+    assert driver.park(fences, ["other"]) == [(unknown, "echo")]
+
+
+def test_a_batch_is_claimed_in_its_order_without_what_is_superseded(driver: Driver) -> None:
+    ids = [driver.submit() for _ in range(5)]
+    driver.cancel(ids[1])
+    driver.alter(ids[3], epoch=2)
+    order = [ids[4], ids[3], ids[2], ids[1], ids[0], ids[4]]
+    claimed = driver.claim_all([(job_id, 1) for job_id in order])
+    assert [item.id for item in claimed] == [ids[4], ids[2], ids[0]]
+    assert [driver.row(job_id).attempt for job_id in ids] == [1, 0, 1, 0, 1]
+
+
+def test_a_job_that_is_not_due_is_not_started_by_an_entry_in_redis(driver: Driver) -> None:
+    job_id = driver.submit(delay_seconds=3_600)
+    assert driver.try_claim(job_id, 1) is None
+    assert driver.row(job_id).state == State.QUEUED
+
+
+def test_what_was_not_begun_goes_back_to_the_head_of_its_queue(driver: Driver) -> None:
+    ids = [driver.submit() for _ in range(4)]
+    driver.redis.lpop("rq:queue:default", 3)
+    first, second, third = (driver.claim(job_id) for job_id in ids[:3])
+    driver.cancel(third.id)
+    driver.give_back(second, third)
+    assert driver.waiting() == [f"{second.id}_2", f"{ids[3]}_1"]
+    row = driver.row(second.id)
+    assert (row.state, row.attempt, row.worker, row.lease_until_ms) == (
+        State.QUEUED,
+        0,
+        None,
+        None,
+    )
+    assert row.dispatched_at_ms == second.dispatched_at_ms, "it tells how old the head is"
+    assert driver.detail(second.id) == {"reason": "worker_busy"}
+    assert [driver.row(item.id).state for item in (first, third)] == [State.RUNNING] * 2
+    assert driver.claim(second.id).attempt == 1
 
 
 def test_a_heartbeat_extends_the_lease(driver: Driver) -> None:
     claimed = driver.start()
     driver.alter(claimed.id, lease_until_ms=5)
-    running.extend_lease(driver.database, claimed.id, claimed.epoch, 15)
+    running.extend_leases(driver.database, [claimed.fence], 15)
     lease_until_ms = driver.row(claimed.id).lease_until_ms
     assert lease_until_ms - driver.now_ms() == pytest.approx(15_000, abs=2_000)
 
@@ -113,23 +155,22 @@ def test_a_heartbeat_extends_the_lease(driver: Driver) -> None:
 def test_a_heartbeat_keeps_no_other_job_of_the_worker_alive(driver: Driver) -> None:
     forgotten, claimed = driver.start(), driver.start()
     driver.alter(forgotten.id, lease_until_ms=5)
-    running.extend_lease(driver.database, claimed.id, claimed.epoch, 15)
+    running.extend_leases(driver.database, [claimed.fence], 15)
     assert driver.row(forgotten.id).lease_until_ms == 5
 
 
 def test_a_wish_to_cancel_is_seen_by_the_holder_alone(driver: Driver) -> None:
-    claimed = driver.start()
-    seen = [running.cancel_requested(driver.database, claimed.id, claimed.epoch)]
+    claimed, other = driver.start(), driver.start()
+    fences = [claimed.fence, other.fence]
+    assert running.cancel_requests(driver.database, fences) == {claimed.id: False, other.id: False}
     driver.cancel(claimed.id)
-    seen.append(running.cancel_requested(driver.database, claimed.id, claimed.epoch))
-    seen.append(running.cancel_requested(driver.database, claimed.id, claimed.epoch + 1))
-    assert seen == [False, True, None]
+    assert running.cancel_requests(driver.database, fences) == {claimed.id: True, other.id: False}
+    later = (claimed.id, claimed.epoch + 1)
+    assert running.cancel_requests(driver.database, [later, other.fence]) == {other.id: False}
 
 
 def progress(driver: Driver, claimed: Claimed, done: int, *, event: bool = False) -> None:
-    running.record_progress(
-        driver.database, claimed.id, claimed.epoch, done=done, total=9, message="on", event=event
-    )
+    driver.report(claimed, Progress(done, 9, "on", event=event))
 
 
 def test_progress_is_stored_and_told_on_request(driver: Driver) -> None:
@@ -154,8 +195,10 @@ def test_a_new_attempt_begins_without_progress(driver: Driver) -> None:
 def test_log_lines_are_kept_in_order_with_their_attempt(driver: Driver) -> None:
     claimed = driver.start()
     lines = [LogLine(1_000 + number, "INFO", "task", f"line {number}") for number in range(5)]
-    running.append_logs(driver.database, claimed.id, 1, lines[:3])
-    running.append_logs(driver.database, claimed.id, 2, lines[3:])
+    driver.log(*((claimed, line) for line in lines[:3]))
+    driver.fail(claimed)
+    again = driver.claim(claimed.id)
+    driver.log(*((again, line) for line in lines[3:]))
     first = reading.logs(driver.database, claimed.id, after=0, limit=2)
     rest = reading.logs(driver.database, claimed.id, after=first[-1]["seq"], limit=9)
     kept = first + rest
@@ -173,7 +216,7 @@ def test_a_worker_that_was_given_up_changes_nothing(driver: Driver) -> None:
     driver.lose_worker(zombie.id)
     successor = driver.claim(zombie.id, worker="w2")
     before = driver.row(zombie.id)
-    running.extend_lease(driver.database, zombie.id, zombie.epoch, 99)
+    running.extend_leases(driver.database, [zombie.fence], 99)
     progress(driver, zombie, 5, event=True)
     assert driver.succeed(zombie, b'"stale"') is None
     assert driver.fail(zombie) is None

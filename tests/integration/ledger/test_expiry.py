@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from jobresults.database import metadata
-from jobresults.jobs import expiry, reading, running
+from jobresults.jobs import expiry, reading
 from jobresults.jobs.model import idempotency_key
 from jobresults.jobs.running import LogLine
 from jobresults.jobs.states import TERMINAL, State
@@ -20,10 +20,11 @@ def count(driver: Driver, table: str) -> int:
 
 
 def ended_long_ago(driver: Driver, state: State = State.SUCCEEDED) -> str:
-    job_id = driver.end(state, tags=("a",))
-    running.append_logs(driver.database, job_id, 1, [LogLine(1, "INFO", "task", "line")])
-    driver.alter(job_id, expires_at_ms=1)
-    return job_id
+    claimed = driver.start(tags=("a",))
+    driver.log((claimed, LogLine(1, "INFO", "task", "line")))
+    driver.end_as(state, claimed)
+    driver.alter(claimed.id, expires_at_ms=1)
+    return claimed.id
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))

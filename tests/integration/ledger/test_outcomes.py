@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jobresults.jobs import running
+from jobresults.jobs.outcome import Ending
 from jobresults.jobs.running import Claimed
-from jobresults.jobs.states import State, WaitingOn
+from jobresults.jobs.states import TERMINAL, State, WaitingOn
 from tests.integration.driver import BOOM, FATAL, Driver
 
 OUTCOMES: dict[str, Callable[[Driver, Claimed], Any]] = {
@@ -101,6 +103,41 @@ def test_whatever_a_job_asked_to_cancel_comes_to_it_is_canceled(
     assert driver.events(claimed.id)[2:] == ["cancel_requested", "canceled"]
 
 
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_a_result_may_be_kept_for_years(driver: Driver, state: State) -> None:
+    claimed = driver.start()
+    driver.alter(claimed.id, result_ttl_seconds=10 * 365 * 86_400)
+    driver.end_as(state, replace(claimed, result_ttl_seconds=10 * 365 * 86_400))
+    row = driver.row(claimed.id)
+    assert row.expires_at_ms - row.ended_at_ms == 10 * 365 * 86_400_000
+
+
+def test_many_outcomes_at_once_fare_as_if_alone(driver: Driver) -> None:
+    jobs = [driver.start() for _ in range(6)]
+    driver.cancel(jobs[1].id)
+    driver.lose_worker(jobs[3].id)
+    endings = [Ending(result=b"%d" % number) for number in range(6)]
+    endings[4] = Ending(error=FATAL)
+    recorded = driver.record_all(list(zip(jobs, endings, strict=True)))
+    states = [item and item.state for item in recorded]
+    assert states == ["succeeded", "canceled", "succeeded", None, "failed", "succeeded"]
+    rows = [driver.row(item.id) for item in jobs]
+    assert [row.state for row in rows] == [*states[:3], "queued", *states[4:]]
+    assert [row.result for row in rows] == [b"0", None, b"2", None, None, b"5"]
+    assert driver.record_all(list(zip(jobs, endings, strict=True))) == recorded, "written once"
+
+
+def test_many_results_are_recorded_by_one_statement(driver: Driver) -> None:
+    jobs = [driver.start() for _ in range(3)]
+    recorded = driver.record_all([(item, Ending(result=b"1")) for item in jobs])
+    assert [item and item.state for item in recorded] == [State.SUCCEEDED] * 3
+    for item in jobs:
+        row = driver.row(item.id)
+        assert (row.state, row.result, row.lease_until_ms) == (State.SUCCEEDED, b"1", None)
+        assert row.expires_at_ms - row.ended_at_ms == item.result_ttl_seconds * 1000
+        assert driver.events(item.id) == ["submitted", "started", "succeeded"]
+
+
 @each_outcome
 @each_terminal_state
 def test_an_end_is_final(
@@ -111,7 +148,7 @@ def test_an_end_is_final(
     columns = Claimed.__dataclass_fields__
     assert write(driver, Claimed(**{name: getattr(row, name) for name in columns})) == state
     driver.cancel(job_id)
-    running.extend_lease(driver.database, job_id, row.epoch, 15)
+    running.extend_leases(driver.database, [(job_id, row.epoch)], 15)
     assert driver.row(job_id) == row
     assert driver.events(job_id) == events
 

@@ -35,7 +35,7 @@ REQUESTS: dict[str, Callable[[Driver], object]] = {
     "succeed": lambda d: d.end(State.SUCCEEDED),
     "fail": lambda d: d.end(State.FAILED),
     "cancel": lambda d: d.cancel(d.submit()),
-    "heartbeat": lambda d: running.extend_lease(d.database, d.submit(), 1, 15),
+    "heartbeat": lambda d: running.extend_leases(d.database, [(d.submit(), 1)], 15),
     "read": lambda d: reading.get(d.database, d.submit(), "me"),
     "newest of a client": lambda d: page(d, owner="me"),
     "newest in a state": lambda d: page(d, owner=None, state=["failed"]),

@@ -22,7 +22,7 @@ from tests.integration.driver import Driver
 LONG_AGO_MS = 1_000
 
 
-def take_over(driver: Driver, batch_size: int = 100) -> list[Dispatch]:
+def take_over(driver: Driver, batch_size: int = 100) -> int:
     return reconciler.take_over_expired_leases(driver.database, batch_size)
 
 
@@ -61,7 +61,7 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
 def test_a_job_whose_lease_is_over_is_queued_again(driver: Driver) -> None:
     claimed = driver.start()
     driver.alter(claimed.id, lease_until_ms=1)
-    assert take_over(driver) == [Dispatch(claimed.id, claimed.epoch, "default", "echo")]
+    assert take_over(driver) == 1
     row = driver.row(claimed.id)
     assert (row.state, row.waiting_on, row.attempt) == (State.QUEUED, WaitingOn.WORKER, 1)
     assert (row.epoch, row.dispatched_at_ms, row.lease_until_ms) == (claimed.epoch + 1, None, None)
@@ -72,14 +72,14 @@ def test_a_job_whose_lease_is_over_is_queued_again(driver: Driver) -> None:
 
 def test_a_job_whose_worker_is_alive_is_left_to_it(driver: Driver) -> None:
     claimed = driver.start()
-    assert take_over(driver) == []
+    assert take_over(driver) == 0
     assert driver.row(claimed.id).epoch == claimed.epoch
 
 
 def test_a_worker_lost_in_the_last_attempt_fails_the_job(driver: Driver) -> None:
     claimed = driver.start("waits_for_file", params={"path": "/"})
     driver.alter(claimed.id, lease_until_ms=1)
-    assert take_over(driver) == [Dispatch(claimed.id, claimed.epoch, "default", "waits_for_file")]
+    assert take_over(driver) == 1
     row = driver.row(claimed.id)
     assert (row.state, json.loads(row.error)["code"]) == (State.FAILED, "worker_lost")
     assert driver.detail(claimed.id)["error"]["code"] == "worker_lost"
@@ -89,7 +89,7 @@ def test_a_job_asked_to_cancel_is_canceled_with_its_worker_lost(driver: Driver) 
     claimed = driver.start("waits_for_file", params={"path": "/"})
     driver.cancel(claimed.id)
     driver.alter(claimed.id, lease_until_ms=1)
-    assert len(take_over(driver)) == 1
+    assert take_over(driver) == 1
     row = driver.row(claimed.id)
     assert (row.state, json.loads(row.error)["code"]) == (State.CANCELED, "job_canceled")
     assert driver.events(claimed.id)[-1] == "canceled"
@@ -98,7 +98,7 @@ def test_a_job_asked_to_cancel_is_canceled_with_its_worker_lost(driver: Driver) 
 def test_leases_are_taken_over_batch_by_batch(driver: Driver) -> None:
     for _ in range(5):
         driver.alter(driver.start().id, lease_until_ms=1)
-    assert [len(take_over(driver, 2)) for _ in range(4)] == [2, 2, 1, 0]
+    assert [take_over(driver, 2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_a_lease_is_taken_over_once_by_many(driver: Driver) -> None:
@@ -106,7 +106,7 @@ def test_a_lease_is_taken_over_once_by_many(driver: Driver) -> None:
     for job_id in ids:
         driver.alter(job_id, lease_until_ms=1)
     taken = at_once([lambda: take_over(driver)] * 4)
-    assert sorted(item.job_id for found in taken for item in found) == ids
+    assert sum(taken) == len(ids)
     assert {row.epoch for row in driver.rows()} == {2}
     assert all(driver.events(job_id).count("requeued") == 1 for job_id in ids)
 
@@ -165,7 +165,6 @@ def test_what_redis_forgot_is_dispatched_again(driver: Driver) -> None:
     assert redispatch_lost(driver) == 1
     assert driver.row(job_id).epoch == 2
     assert driver.waiting() == [f"{job_id}_2"]
-    assert driver.rq_hashes() == {f"{job_id}_2"}
     assert driver.detail(job_id) == {"reason": "lost"}
     assert redispatch_lost(driver) == 0
 
@@ -188,14 +187,6 @@ def test_a_job_popped_by_a_worker_that_died_is_found_behind_the_next(driver: Dri
     next_id = driver.submit()
     assert redispatch_lost(driver) == 1
     assert driver.waiting() == [f"{next_id}_1", f"{popped}_2"]
-
-
-def test_a_job_popped_by_a_worker_that_died_leaves_nothing_behind(driver: Driver) -> None:
-    popped = submitted_long_ago(driver)
-    driver.redis.lmove("rq:queue:default", "rq:queue:default:intermediate", "LEFT", "RIGHT")
-    assert redispatch_lost(driver) == 1
-    assert driver.redis.llen("rq:queue:default:intermediate") == 0
-    assert driver.rq_hashes() == {f"{popped}_2"}
 
 
 def test_each_queue_is_looked_at_by_itself(driver: Driver) -> None:
@@ -223,7 +214,6 @@ def test_entries_that_mean_nothing_any_more_do_not_hide_what_was_lost(driver: Dr
     driver.redis.lrem("rq:queue:default", 1, f"{lost}_1")
     assert redispatch_lost(driver) == 1
     assert driver.waiting() == [f"{lost}_2"]
-    assert driver.rq_hashes() == {f"{lost}_2"}
 
 
 def test_a_sweep_drops_so_many_void_entries_at_most(
@@ -277,9 +267,9 @@ def test_a_late_copy_of_a_lost_dispatch_is_void(driver: Driver) -> None:
     ],
 )
 def test_an_entry_that_is_not_ours_names_no_job(rq_id: str) -> None:
-    assert dispatch.parse_rq_id(rq_id) == ("00000000-0000-0000-0000-000000000000", 0)
+    assert dispatch.parse_rq_id(rq_id) is None
 
 
 def test_an_entry_that_is_ours_names_its_job_and_epoch() -> None:
-    item = Dispatch("00000000-0000-7000-8000-000000000000", 12, "default", "echo")
+    item = Dispatch("00000000-0000-7000-8000-000000000000", 12, "default")
     assert dispatch.parse_rq_id(item.rq_id) == (item.job_id, 12)

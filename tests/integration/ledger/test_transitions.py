@@ -20,7 +20,7 @@ from sqlalchemy import Row, select, update
 from jobresults.jobs import expiry, reconciler, running
 from jobresults.jobs.dispatch import parse_rq_id
 from jobresults.jobs.model import job, job_event
-from jobresults.jobs.running import Claimed
+from jobresults.jobs.running import Claimed, Progress
 from jobresults.jobs.states import TERMINAL, State
 from tests.integration.driver import BOOM, FATAL, TASKS, Driver, make_empty, on_sqlite
 
@@ -65,19 +65,11 @@ class Transitions(RuleBasedStateMachine):
 
     @rule(claim=claims)
     def a_worker_beats(self, claim: Claimed) -> None:
-        running.extend_lease(self.driver.database, claim.id, claim.epoch, 15)
+        running.extend_leases(self.driver.database, [claim.fence], 15)
 
     @rule(claim=claims, done=st.integers(0, 9))
     def a_worker_reports(self, claim: Claimed, done: int) -> None:
-        running.record_progress(
-            self.driver.database,
-            claim.id,
-            claim.epoch,
-            done=done,
-            total=None,
-            message=None,
-            event=True,
-        )
+        self.driver.report(claim, Progress(done, None, None, event=True))
 
     @rule(claim=claims)
     def a_worker_succeeds(self, claim: Claimed) -> None:
@@ -92,6 +84,10 @@ class Transitions(RuleBasedStateMachine):
     @rule(claim=claims)
     def a_worker_gives_back(self, claim: Claimed) -> None:
         self.driver.requeue(claim)
+
+    @rule(claim=claims)
+    def a_worker_gives_back_what_it_has_not_begun(self, claim: Claimed) -> None:
+        self.driver.give_back(claim)
 
     @rule(job_id=jobs)
     def a_client_cancels(self, job_id: str) -> None:
@@ -164,11 +160,13 @@ class Transitions(RuleBasedStateMachine):
         entry: Any = self.driver.redis.lpop(QUEUE_KEY)
         if entry is None:
             return None
-        job_id, epoch = parse_rq_id(entry.decode())
-        claimed = self.driver.try_claim(job_id, epoch, tasks=tasks)
+        fence = parse_rq_id(entry.decode())
+        if fence is None:  # epochs below zero
+            return None
+        claimed = self.driver.try_claim(*fence, tasks=tasks)
         if claimed is not None:
-            assert (job_id, epoch) not in self.claimed, "a dispatch is claimed once"
-            self.claimed.add((job_id, epoch))
+            assert fence not in self.claimed, "a dispatch is claimed once"
+            self.claimed.add(fence)
         return claimed
 
     def _alter(self, condition: Any, **columns: Any) -> None:

@@ -122,3 +122,56 @@ def interrupted_while_it_talks() -> None:
     while True:
         current_job().log.info("x" * 100)
         current_job().progress(1)
+
+
+@task(name="tells_its_process")
+def tells_its_process() -> int:
+    """The process that runs the job."""
+    return os.getpid()
+
+
+@task(name="tells_its_own_process", isolation="process")
+def tells_its_own_process() -> int:
+    """The process that runs the job, and it alone."""
+    return os.getpid()
+
+
+@task(name="spoils_its_process", isolation="process")
+def spoils_its_process() -> list[str]:
+    """What earlier jobs have changed in this process, before it does the same."""
+    found = [name for name in ("JR_SPOILED",) if name in os.environ]
+    os.environ["JR_SPOILED"] = "yes"
+    os.chdir("/")
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    return found
+
+
+@task(name="uses_memory")
+def uses_memory(mebibytes: int) -> int:
+    """Touch so much memory for a moment. Returns the process."""
+    held = b"x" * (mebibytes * 2**20)
+    return os.getpid() if held else 0
+
+
+@task(name="leaves_a_process")
+def leaves_a_process() -> int:
+    """Return, but leave a child behind. Returns the process that ran the job."""
+    if os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    return os.getpid()
+
+
+@task(name="closes_everything", max_attempts=1)
+def closes_everything() -> None:
+    """Close what is not its own, and go on."""
+    os.closerange(3, 1_000)
+    time.sleep(600)
+
+
+@task(name="runs_beside", timeout_seconds=60)
+def runs_beside(directory: str) -> str:
+    """Return at once, if the test does not say so otherwise."""
+    while (Path(directory) / "hold").exists():
+        time.sleep(0.01)
+    return "ran"

@@ -42,11 +42,11 @@ def test_the_report_jenkins_reads_is_the_one_the_tests_write(root: Path) -> None
     assert re.findall(r"junit '(.*)'", jenkinsfile) == written
 
 
-def test_the_build_machine_runs_checks_tests_and_demo(
+def test_the_build_machine_runs_checks_tests_faults_and_demo(
     root: Path, called_targets: CalledTargets
 ) -> None:
     script = (root / ".ci/run").read_text()
-    assert called_targets(script) == {"install", "check", "test", "demo"}
+    assert called_targets(script) == {"install", "check", "test", "test-faults", "demo"}
 
 
 def test_the_build_machine_stops_at_the_first_failure(root: Path) -> None:

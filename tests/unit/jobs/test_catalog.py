@@ -50,14 +50,15 @@ def test_any_module_on_the_path_may_bring_tasks(module: Module) -> None:
 
 def test_a_task_takes_its_options_from_the_decorator(module: Module) -> None:
     name = module(
-        "@task(name='a', queue='q', timeout_seconds=1.5, max_attempts=7, result_ttl_seconds=9)\n"
+        "@task(name='a', queue='q', timeout_seconds=1.5, max_attempts=7, result_ttl_seconds=9,"
+        " isolation='process')\n"
         "def a() -> None: ...\n"
         "@task(name='b')\n"
         "def b() -> None: ..."
     )
     catalog = load_catalog([name])
-    assert catalog.get("a").options == TaskOptions("a", "q", 1.5, 7, 9)
-    assert catalog.get("b").options == TaskOptions("b", "default", None, 3, None)
+    assert catalog.get("a").options == TaskOptions("a", "q", 1.5, 7, 9, "process")
+    assert catalog.get("b").options == TaskOptions("b", "default", None, 3, None, "executor")
     assert catalog.queues == {"q", "default"}
 
 
@@ -130,6 +131,7 @@ def test_other_objects_of_a_module_are_left_alone(module: Module) -> None:
         ("name='ä'", "name='ä' must be"),
         ("name='a' * 101", "must be 1-100"),
         ("name='a', queue='a/b'", "queue='a/b' must be"),
+        ("name='a', isolation='none'", "isolation='none' must be executor or process"),
         ("name='a', max_attempts=0", "max_attempts=0 must be above 0"),
         ("name='a', timeout_seconds=-1", "timeout_seconds=-1 must be above 0"),
         ("name='a', timeout_seconds=float('nan')", "timeout_seconds=nan must be above 0"),

@@ -46,7 +46,7 @@ def order(items: list[Item], express: bool = False) -> Sum:
 
 
 def registered(function: Any) -> Task:
-    return Task(function, TaskOptions(function.__name__, "default", None, 3, None))
+    return Task(function, TaskOptions(function.__name__, "default", None, 3, None, "executor"))
 
 
 def returning(annotation: Any) -> Task:

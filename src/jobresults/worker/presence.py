@@ -1,0 +1,116 @@
+"""A worker's place in RQ's register, so that `rq info` tells the truth.
+
+RQ's queues, register and heartbeats are kept. RQ's job execution, callbacks, results, retries,
+scheduler, clean-up and remote commands are not used: each of them can lose or repeat a job.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+
+from redis.client import Pipeline
+from rq import Worker
+from rq.serializers import JSONSerializer
+from rq.suspension import is_suspended
+from rq.worker import WorkerStatus
+from rq.worker_registration import register
+
+from jobresults.jobs.dispatch import started_key
+from jobresults.jobs.running import Claimed
+from jobresults.redis_store import Client, guarded
+from jobresults.settings import WorkerSettings
+
+_SUSPENSION_SECONDS = 1.0
+
+
+class Presence(Worker):
+    """RQ's worker without its work. Every method that talks to Redis raises RedisUnavailable."""
+
+    def __init__(self, redis: Client, settings: WorkerSettings) -> None:
+        # A name is never used twice: RQ refuses to restart under the name of a killed worker for
+        # minutes.
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        super().__init__(
+            list(settings.queues),
+            name=name,
+            connection=redis,
+            serializer=JSONSerializer,
+            worker_ttl=30,
+            log_job_description=False,
+        )
+        self._client = redis
+        self._beat_seconds = settings.heartbeat_seconds
+        self._lease_seconds = math.ceil(settings.lease_seconds)
+        self._next_beat = 0.0
+        self._suspended = False
+        self._suspension_known_until = 0.0
+
+    @property
+    def connection_timeout(self) -> int:
+        """RQ's minimum for the timeout of every request. The pop has a connection of its own."""
+        return 0
+
+    def beat(self, running: Sequence[Claimed]) -> None:
+        """When it is due, stay in the register for one lease more, even if Redis was flushed since.
+        A dead worker is not counted for minutes.
+        """
+        if time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + self._beat_seconds
+        with guarded(self._client):
+            if not self.connection.hexists(self.key, "birth"):
+                self.connection.delete(self.key)  # RQ refuses what was written since a flush
+                self.register_birth()  # type: ignore[no-untyped-call]
+                self.set_state(WorkerStatus.BUSY if running else WorkerStatus.IDLE)
+            with self.connection.pipeline(transaction=False) as pipeline:
+                register(self, pipeline)
+                self.heartbeat(self._lease_seconds, pipeline)
+                self.note_started(pipeline, running)
+                pipeline.execute()
+
+    def note_started(self, pipeline: Pipeline, started: Sequence[Claimed]) -> None:
+        """Count jobs as being executed, for one lease."""
+        until = time.time() + self._lease_seconds
+        for name, members in _by_queue(started).items():
+            pipeline.zadd(started_key(name), dict.fromkeys(members, until))
+
+    def note_ended(self, pipeline: Pipeline, ended: Sequence[Claimed], succeeded: int) -> None:
+        """Count jobs as executed."""
+        for name, members in _by_queue(ended).items():
+            pipeline.zrem(started_key(name), *members)
+        if succeeded:
+            pipeline.hincrby(self.key, "successful_job_count", succeeded)
+        if failed := len(ended) - succeeded:
+            pipeline.hincrby(self.key, "failed_job_count", failed)
+
+    def note_state(self, pipeline: Pipeline, *, busy: bool) -> None:
+        """Say whether it works, if that has changed."""
+        state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
+        if state != self._state:
+            self.set_state(state, pipeline)
+
+    def is_suspended(self) -> bool:
+        """Whether someone has told RQ's workers to pause (`rq suspend`); seen within a second."""
+        if time.monotonic() >= self._suspension_known_until:
+            with guarded(self._client):
+                self._suspended = bool(is_suspended(self.connection, self))
+            self._suspension_known_until = time.monotonic() + _SUSPENSION_SECONDS
+        return self._suspended
+
+    def leave(self) -> None:
+        """Leave the register."""
+        with guarded(self._client):
+            self.register_death()  # type: ignore[no-untyped-call]
+
+
+def _by_queue(jobs: Sequence[Claimed]) -> dict[str, list[str]]:
+    """Members of RQ's registers of started jobs: an id, a colon, and what RQ calls an execution."""
+    found: dict[str, list[str]] = {}
+    for job in jobs:
+        found.setdefault(job.queue, []).append(f"{job.id}_{job.epoch}:{job.attempt}")
+    return found
