@@ -171,7 +171,7 @@ def test_a_request_that_is_being_answered_is_not_answered_twice(
 def test_all_or_nothing_is_committed(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A transaction that breaks off after its first statements."""
 
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise LedgerUnavailable("gone")
 
     monkeypatch.setattr(acceptance.events, "append", broken)
