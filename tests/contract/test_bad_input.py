@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_a_body_at_the_limit_is_read(stack: Stack, chunked: bool) -> None:
     data = iter([text[:1000], text[1000:]]) if chunked else text
     response = stack.request("POST", "/v1/jobs", data=data, headers=JSON)
     assert response.json()["code"] == "unknown_task"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 60\r\n\r\n",  # the document is whole, and yet not all that was announced
+        b"Transfer-Encoding: chunked\r\n\r\n40\r\n",
+    ],
+)
+def test_a_body_that_is_cut_off_is_refused(stack: Stack, framing: bytes) -> None:
+    head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {stack.key}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", int(stack.url.rpartition(":")[2]))) as caller:
+        caller.sendall(head + b"Content-Type: application/json\r\n" + framing + echo(b"1"))
+        caller.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: caller.recv(65_536), b""))
+    assert b"202" not in answer.partition(b"\r\n")[0]
 
 
 def test_every_wrong_parameter_is_listed_with_its_path(stack: Stack) -> None:

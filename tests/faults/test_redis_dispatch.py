@@ -25,9 +25,9 @@ def submit(stack: Stack, effects: Effects, gate: Path | None = None) -> str:
     return stack.submit("leaves_a_mark", effects.params(gate))
 
 
-def submit_many(stack: Stack, effects: Effects, count: int) -> list[str]:
+def submit_many(stack: Stack, effects: Effects, count: int, gate: Path | None = None) -> list[str]:
     with ThreadPoolExecutor(4) as threads:
-        return list(threads.map(lambda _: submit(stack, effects), range(count)))
+        return list(threads.map(lambda _: submit(stack, effects, gate), range(count)))
 
 
 def story(stack: Stack, job_id: str) -> list[str]:
@@ -180,17 +180,19 @@ def test_row_16_flushall_with_1000_jobs_queued(own_stack: OwnStack, effects: Eff
 
 
 def test_row_17_redis_killed_without_append_only_file(
-    own_stack: OwnStack, effects: Effects
+    own_stack: OwnStack, effects: Effects, tmp_path: Path
 ) -> None:
     """Row 17: Redis dies at work and comes back empty; all accepted jobs run, once.
 
     Red without `reconciler.redispatch_lost`, as with RQ alone: whatever waited is lost.
     """
+    gate = tmp_path / "gate"
     with own_stack(Shape()) as stack:
         with stack.redis.client() as client:
-            job_ids = submit_many(stack, effects, 200)
+            job_ids = submit_many(stack, effects, 200, gate)
             assert client.llen(QUEUE) > 0, "some still wait when Redis dies"
         stack.redis.process.stop(signal.SIGKILL)
+        gate.touch()
         stack.redis.start()
         for job_id in job_ids:
             assert stack.ended(job_id)["state"] == "succeeded"

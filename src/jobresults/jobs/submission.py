@@ -1,70 +1,54 @@
-"""Accepting jobs: validation, the one commit that makes a job accepted, idempotency, then
-dispatch.
+"""Accepting jobs: one commit makes them accepted, then they are handed to Redis.
+
+Requests that come at the same time share the transaction, its fsync and the way to Redis.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import uuid_utils
-from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.exc import IntegrityError
 
+from jobresults.batching import Batcher
 from jobresults.database import Database
-from jobresults.errors import (
-    IdempotencyInFlight,
-    IdempotencyMismatch,
-    InvalidRequest,
-    RedisUnavailable,
-)
-from jobresults.jobs import events
+from jobresults.errors import IdempotencyInFlight, InvalidRequest, RedisUnavailable
+from jobresults.jobs import reading
+from jobresults.jobs.acceptance import Committed, JobsRequest, Key, accept_each
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, dispatch
-from jobresults.jobs.model import idempotency_key, job, job_tag
-from jobresults.jobs.states import Event, State, WaitingOn
+from jobresults.jobs.new_job import NewJob, Submission, new_job
+from jobresults.jobs.reading import JobRecord
 from jobresults.redis_store import Client
 from jobresults.settings import JobsSettings
 
 logger = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
 
-@dataclass(frozen=True)
-class Submission:
-    """What a caller hands in. None means the task's or the installation's default.
-
-    `params_json` is a JSON object; `run_at_ms` is absolute and wins over `delay_seconds`.
-    """
-
-    task: str
-    params_json: bytes
-    client: str
-    customer: str | None = None
-    queue: str | None = None
-    delay_seconds: float | None = None
-    run_at_ms: int | None = None
-    max_attempts: int | None = None
-    timeout_seconds: float | None = None
-    tags: tuple[str, ...] = ()
-    request_id: str | None = None
-    traceparent: str | None = None
-    rerun_of: str | None = None
-    idempotency_key: str | None = None
-    fingerprint: str = field(default="", repr=False)
+_MAX_BATCH_REQUESTS = 1_000
+# The jobs of one request share their id but for its last digits, which tell their places. So the
+# one job that is kept with a key leads to all of them. Room for 4,096.
+_PLACE_DIGITS = 3
+# Work on a long list lets other requests in so often.
+_BREATHE_EVERY = 50
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The committed job; `replayed` if an earlier request with the same Idempotency-Key made it."""
+    """A committed job; `replayed` if an earlier request with the same Idempotency-Key made it.
+
+    `record` is the job as it was committed, None if it was committed earlier.
+    """
 
     job_id: str
     replayed: bool
+    record: JobRecord | None = field(default=None, compare=False, repr=False)
 
 
 class Submissions:
@@ -77,7 +61,8 @@ class Submissions:
         self._redis = redis
         self._catalog = catalog
         self._settings = settings
-        self._in_flight: set[tuple[str, str]] = set()
+        self._in_flight: set[Key] = set()
+        self._batches = Batcher(self._accept, _MAX_BATCH_REQUESTS)
 
     def submit(self, submission: Submission) -> Accepted:
         """Commit a job to the ledger, then hand it to Redis. Accepted means committed, dispatched
@@ -89,163 +74,114 @@ class Submissions:
                 Header Field".
             LedgerUnavailable: nothing was accepted.
         """
-        row = self._row(submission)
-        with self._exclusively(submission):
-            accepted = self._commit(submission, row)
-        if not accepted.replayed and row["dispatched_at_ms"] is not None:
-            self._dispatch(Dispatch(row["id"], row["epoch"], row["queue"]))
-        return accepted
+        new = self._new_job(submission, str(uuid_utils.uuid7()))
+        request = _request([new], submission)
+        with self._exclusively(request.key):
+            committed = self._batches(request)
+        if committed.earlier is not None:
+            return Accepted(committed.earlier, replayed=True)
+        return Accepted(new.row["id"], False, committed.records[0])
 
-    def _row(self, submission: Submission) -> dict[str, Any]:
-        task = self._catalog.get(submission.task)
-        task.validate(submission.params_json)
-        problems = [
-            {"path": name, "message": f"must be at most {limit:g}"}
-            for name, limit in (
-                ("max_attempts", self._settings.max_attempts_limit),
-                ("timeout_seconds", self._settings.max_timeout_seconds),
-                ("delay_seconds", self._settings.max_delay_seconds),
-            )
-            if (getattr(submission, name) or 0) > limit
+    def submit_all(
+        self, items: Iterable[Submission | InvalidRequest]
+    ) -> list[Accepted | InvalidRequest]:
+        """Commit the jobs of one request together, then hand them to Redis. Answers in order; what
+        is invalid, before or now, is answered by its problem and keeps no other job back.
+
+        They have one client, Idempotency-Key and fingerprint. A replay gives the jobs that the
+        first request made, as they are now, and makes no new ones.
+
+        Raises:
+            IdempotencyInFlight, IdempotencyMismatch, LedgerUnavailable: nothing was accepted.
+        """
+        items = list(_breathing(items))
+        checked = list(self._checked(items, _stem(str(uuid_utils.uuid7()))))
+        new = [item for item in checked if isinstance(item, NewJob)]
+        first = next((item for item in items if isinstance(item, Submission)), None)
+        if not new or first is None:
+            return [item for item in checked if isinstance(item, InvalidRequest)]
+        request = _request(new, first)
+        with self._exclusively(request.key):
+            (committed,) = self._accept([request])
+        if isinstance(committed, Exception):
+            raise committed
+        if committed.earlier is not None:
+            return self._replayed(checked, first.client, committed.earlier)
+        records = iter(committed.records)
+        return [
+            Accepted(item.row["id"], False, next(records)) if isinstance(item, NewJob) else item
+            for item in checked
         ]
-        if (submission.run_at_ms or 0) / 1000 - time.time() > self._settings.max_delay_seconds:
-            limit = self._settings.max_delay_seconds
-            problems.append({"path": "run_at", "message": f"must be at most {limit} s from now"})
-        queues = self._catalog.queues
-        if submission.queue is not None and submission.queue not in queues:
-            problems.append(
-                {
-                    "path": "queue",
-                    "message": f"no task uses it; queues: {', '.join(sorted(queues))}",
-                }
-            )
-        if problems:
-            raise InvalidRequest(f"{problems[0]['path']}: {problems[0]['message']}", problems)
-        now = self._database.now_ms()
-        scheduled = submission.run_at_ms is not None or bool(submission.delay_seconds)
-        due: Any = now if submission.run_at_ms is None else submission.run_at_ms
-        if submission.run_at_ms is None and submission.delay_seconds:
-            due = now + round(submission.delay_seconds * 1000)
-        return {
-            "id": str(uuid_utils.uuid7()),
-            "task": task.name,
-            "queue": submission.queue or task.options.queue,
-            "client": submission.client,
-            "customer": submission.customer,
-            "params": submission.params_json,
-            "tags": json.dumps(submission.tags),
-            "state": State.QUEUED.value,
-            "waiting_on": (WaitingOn.SCHEDULE if scheduled else WaitingOn.WORKER).value,
-            "epoch": 1,
-            "attempt": 0,
-            "max_attempts": submission.max_attempts or task.options.max_attempts,
-            "timeout_seconds": submission.timeout_seconds
-            or task.options.timeout_seconds
-            or self._settings.timeout_seconds,
-            "result_ttl_seconds": task.options.result_ttl_seconds
-            or self._settings.result_ttl_seconds,
-            "due_at_ms": due,
-            "dispatched_at_ms": None if scheduled else now,
-            "request_id": submission.request_id,
-            "traceparent": submission.traceparent,
-            "rerun_of": submission.rerun_of,
-            "created_at_ms": now,
-        }
 
-    def _commit(self, submission: Submission, row: dict[str, Any]) -> Accepted:
-        for _ in range(2):
+    def _checked(
+        self, items: Sequence[Submission | InvalidRequest], stem: str
+    ) -> Iterator[NewJob | InvalidRequest]:
+        for place, item in enumerate(_breathing(items)):
+            if isinstance(item, InvalidRequest):
+                yield item
+                continue
             try:
-                with self._database.write() as connection:
-                    earlier = self._earlier(connection, submission)
-                    if earlier is not None:
-                        return Accepted(earlier, replayed=True)
-                    self._insert(connection, submission, row)
-                return Accepted(row["id"], replayed=False)
-            except IntegrityError:
-                # Another process committed the same key between our look and our insert: look
-                # again.
-                if submission.idempotency_key is None:
-                    raise
-        raise IdempotencyInFlight(
-            "another request with this Idempotency-Key is being answered; retry in a second"
-        )
+                yield self._new_job(item, _in_place(stem, place))
+            except InvalidRequest as error:
+                yield error
 
-    def _insert(self, connection: Connection, submission: Submission, row: dict[str, Any]) -> None:
-        connection.execute(insert(job).values(row))
-        if submission.tags:
-            connection.execute(
-                insert(job_tag), [{"tag": tag, "job_id": row["id"]} for tag in set(submission.tags)]
-            )
-        events.append(
-            self._database,
-            connection,
+    def _replayed(
+        self, checked: Sequence[NewJob | InvalidRequest], client: str, earlier: str
+    ) -> list[Accepted | InvalidRequest]:
+        ids = [_in_place(_stem(earlier), place) for place in range(len(checked))]
+        records, _ = reading.page(
+            self._database, reading.Filter(owner=client, ids=ids), before_id=None, limit=len(ids)
+        )
+        jobs = {record.id: Accepted(record.id, True, record) for record in records}
+        refused = InvalidRequest(
+            "this job was refused, or is forgotten by now; send it with another Idempotency-Key"
+        )
+        return [
+            jobs.get(job_id) or (item if isinstance(item, InvalidRequest) else refused)
+            for job_id, item in zip(ids, checked, strict=True)
+        ]
+
+    def _new_job(self, submission: Submission, job_id: str) -> NewJob:
+        return new_job(submission, job_id, self._catalog, self._settings)
+
+    def _accept(self, requests: Sequence[JobsRequest]) -> list[Committed | Exception]:
+        ttl_seconds = self._settings.idempotency_ttl_seconds
+        answers = accept_each(self._database, requests, key_ttl_seconds=ttl_seconds)
+        self._dispatch(
             [
-                events.Entry(
-                    row["id"],
-                    Event.SUBMITTED,
-                    0,
-                    {"rerun_of": row["rerun_of"]} if row["rerun_of"] else {},
-                )
-            ],
+                Dispatch(record.id, record.epoch, record.queue)
+                for answer in answers
+                if isinstance(answer, Committed)
+                for record in answer.records
+                if record.dispatched_at_ms is not None
+            ]
         )
-        if submission.idempotency_key is not None:
-            connection.execute(
-                insert(idempotency_key).values(
-                    client=submission.client,
-                    key=submission.idempotency_key,
-                    body_sha256=submission.fingerprint,
-                    job_id=row["id"],
-                    expires_at_ms=self._database.now_ms()
-                    + self._settings.idempotency_ttl_seconds * 1000,
-                )
-            )
-
-    def _earlier(self, connection: Connection, submission: Submission) -> str | None:
-        if submission.idempotency_key is None:
-            return None
-        key = (
-            idempotency_key.c.client == submission.client,
-            idempotency_key.c.key == submission.idempotency_key,
-        )
-        connection.execute(
-            delete(idempotency_key).where(
-                *key, idempotency_key.c.expires_at_ms <= self._database.now_ms()
-            )
-        )
-        known = connection.execute(select(idempotency_key).where(*key)).first()
-        if known is None:
-            return None
-        if known.body_sha256 != submission.fingerprint:
-            raise IdempotencyMismatch(
-                "this Idempotency-Key was used with another request; "
-                "use a new key for a new request",
-                job_id=known.job_id,
-            )
-        return str(known.job_id)
+        return answers
 
     @contextmanager
-    def _exclusively(self, submission: Submission) -> Iterator[None]:
-        if submission.idempotency_key is None:
+    def _exclusively(self, key: Key | None) -> Iterator[None]:
+        if key is None:
             yield
             return
-        entry = (submission.client, submission.idempotency_key)
-        if entry in self._in_flight:
+        if key in self._in_flight:
             raise IdempotencyInFlight(
                 "the first request with this Idempotency-Key is still being answered"
             )
-        self._in_flight.add(entry)
+        self._in_flight.add(key)
         try:
             yield
         finally:
-            self._in_flight.discard(entry)
+            self._in_flight.discard(key)
 
-    def _dispatch(self, item: Dispatch) -> None:
+    def _dispatch(self, dispatches: Sequence[Dispatch]) -> None:
+        if not dispatches:
+            return
         try:
-            dispatch(self._redis, [item])
+            dispatch(self._redis, dispatches)
         except RedisUnavailable as error:
             logger.warning(
-                "job %s is accepted but not dispatched yet (%s); maintenance will do it",
-                item.job_id,
+                "%d accepted jobs are not dispatched yet (%s); maintenance will do it",
+                len(dispatches),
                 error,
             )
 
@@ -259,6 +195,23 @@ def fingerprint(*parts: bytes | str | None) -> str:
     return digest.hexdigest()
 
 
-def with_fingerprint(submission: Submission, route: str, body: bytes) -> Submission:
-    """The submission carrying the fingerprint of the request it came from."""
-    return replace(submission, fingerprint=fingerprint(route, body))
+def _request(jobs: Sequence[NewJob], submission: Submission) -> JobsRequest:
+    key = submission.idempotency_key
+    return JobsRequest(
+        jobs, None if key is None else Key(submission.client, key), submission.fingerprint
+    )
+
+
+def _breathing(items: Iterable[Item]) -> Iterator[Item]:
+    for place, item in enumerate(items):
+        if place % _BREATHE_EVERY == 0:
+            time.sleep(0)
+        yield item
+
+
+def _stem(job_id: str) -> str:
+    return job_id[:-_PLACE_DIGITS]
+
+
+def _in_place(stem: str, place: int) -> str:
+    return f"{stem}{place:0{_PLACE_DIGITS}x}"

@@ -19,6 +19,7 @@ from jobresults.web.services import build
 
 _JOB = Answer("The job", bodies.JobBody)
 _ACCEPTED = Answer("Accepted: committed to the ledger", bodies.JobBody)
+_EACH = Answer("An array: what became of each job in it, committed or refused", bodies.BulkBody)
 _PENDING = Answer("Not yet: the job as it is", bodies.JobBody)
 _ENDED = Answer("Ended within the wait: the job with its result or error", bodies.JobBody)
 _RESULT = Answer("What the task returned, byte for byte")
@@ -32,8 +33,8 @@ _RESULT_PROBLEMS = (404, 410, 424)
 # fmt: off
 ROUTES = (
     # Submit
-    Route("POST", "/v1/jobs", submit.submit_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED}, _SUBMIT_PROBLEMS,
-          body=bodies.SubmitBody, parameters=_SUBMIT_HEADERS),
+    Route("POST", "/v1/jobs", submit.submit_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED, 207: _EACH},
+          _SUBMIT_PROBLEMS, body=bodies.SubmitRequest, parameters=_SUBMIT_HEADERS),
     Route("POST", "/add/<customer>", submit.add_for_customer, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},
           _SUBMIT_PROBLEMS, body=bodies.TaskParams, parameters=_SUBMIT_HEADERS),
     Route("POST", "/userdevicesms", submit.add_device_sms, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},

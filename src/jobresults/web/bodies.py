@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StringConstraints,
+    model_validator,
+)
+
+MAX_BULK_JOBS = 1_000
 
 StateName = Literal["queued", "running", "succeeded", "failed", "canceled"]
 CustomerName = Annotated[
@@ -46,6 +56,14 @@ class SubmitBody(_Request):
         if self.run_at is not None and self.delay_seconds is not None:
             raise ValueError("give either run_at or delay_seconds, not both")
         return self
+
+
+class SubmitRequest(
+    RootModel[
+        SubmitBody | Annotated[list[SubmitBody], Field(min_length=1, max_length=MAX_BULK_JOBS)]
+    ]
+):
+    """A job to be done, or an array of them."""
 
 
 class DeviceSmsBody(BaseModel):
@@ -226,6 +244,30 @@ class ProblemBody(BaseModel):
     code: str
     request_id: str | None
     error: str
+
+
+class AcceptedItem(BaseModel):
+    """A job of the array that is committed, without position and result; 200 if it has ended, as
+    one of an earlier request with the same key may have.
+    """
+
+    status: Literal[200, 202]
+    job: JobBody
+
+
+class RefusedItem(BaseModel):
+    """A job of the array that was refused. Paths in the problem begin with its place: `[3]`."""
+
+    status: Literal[400]
+    problem: ProblemBody
+
+
+class BulkBody(BaseModel):
+    """What became of each job of the array, in its order."""
+
+    accepted: int
+    rejected: int
+    jobs: list[AcceptedItem | RefusedItem]
 
 
 class TaskParams(BaseModel):

@@ -2,66 +2,59 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import Any
-
-from flask import Response, request
+from flask import Response
 from pydantic import TypeAdapter
 
-from jobresults.errors import Conflict, InvalidRequest
+from jobresults.errors import Conflict, LedgerUnavailable
 from jobresults.jobs import reading
 from jobresults.jobs.estimate import Estimate
-from jobresults.jobs.submission import Submission, fingerprint
-from jobresults.telemetry.logging_context import bind, current
+from jobresults.jobs.new_job import Submission
+from jobresults.jobs.reading import JobRecord
+from jobresults.jobs.submission import Accepted
+from jobresults.telemetry.logging_context import bind
+from jobresults.web import bulk
 from jobresults.web.bodies import DeviceSmsBody, SubmitBody
 from jobresults.web.document import job_json, retry_after_seconds
 from jobresults.web.preferences import preferred_wait, wait_seconds
 from jobresults.web.request_body import canonical, customer_name, parse, read_json
 from jobresults.web.services import principal, read_job, services, wait_for
+from jobresults.web.submission import from_body, origin
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_tags: TypeAdapter[list[str]] = TypeAdapter(list[str])
 
 
 def submit_job() -> Response:
-    """Submit a job."""
-    document = read_json()
-    body = parse(SubmitBody, document)
-    return _submit(
-        document,
-        task=body.task,
-        params=body.params,
-        customer=body.customer,
-        queue=body.queue,
-        delay_seconds=body.delay_seconds,
-        run_at_ms=None if body.run_at is None else round(body.run_at.timestamp() * 1000),
-        max_attempts=body.max_attempts,
-        timeout_seconds=body.timeout_seconds,
-        tags=tuple(dict.fromkeys(body.tags)),
-    )
+    """Submit a job, or an array of jobs at once."""
+    body = read_json()
+    if isinstance(body.document, list):
+        return bulk.submit_all(body)
+    return _accept(from_body(parse(SubmitBody, body.document), origin(body.canonical)))
 
 
 def add_for_customer(customer: str) -> Response:
     """Submit a customer's data to the ingest task; the whole body is its parameters."""
-    params = read_json()
-    return _submit(
-        params,
-        task=services().settings.tasks.ingest,
-        params=params,
-        customer=customer_name(customer),
+    body = read_json()
+    return _accept(
+        Submission(
+            task=services().settings.tasks.ingest,
+            params_json=body.canonical.encode(),
+            customer=customer_name(customer),
+            **origin(body.canonical),
+        )
     )
 
 
 def add_device_sms() -> Response:
     """Submit messages of a customer's device to the ingest task."""
-    document = read_json()
-    body = parse(DeviceSmsBody, document)
-    return _submit(
-        document,
-        task=services().settings.tasks.ingest,
-        params=body.model_extra or {},
-        customer=body.cust_id,
+    body = read_json()
+    message = parse(DeviceSmsBody, body.document)
+    return _accept(
+        Submission(
+            task=services().settings.tasks.ingest,
+            params_json=canonical(message.model_extra or {}).encode(),
+            customer=message.cust_id,
+            **origin(body.canonical),
+        )
     )
 
 
@@ -81,71 +74,50 @@ def rerun_job(job_id: str) -> Response:
         Submission(
             task=record.task,
             params_json=reading.params(services().database, record.id),
-            client=record.client,
             customer=record.customer,
             queue=record.queue if record.queue in services().catalog.queues else task.options.queue,
             max_attempts=record.max_attempts,
             timeout_seconds=record.timeout_seconds,
-            tags=tuple(TypeAdapter(list[str]).validate_json(record.tags)),
+            tags=tuple(_tags.validate_json(record.tags)),
             rerun_of=record.id,
-        ),
-        canonical({}),
+            **{**origin(canonical({})), "client": record.client},
+        )
     )
 
 
-def _submit(document: Any, *, params: Any, **fields: Any) -> Response:
-    return _accept(
-        Submission(params_json=canonical(params).encode(), client=principal().client, **fields),
-        canonical(document),
-    )
-
-
-def _accept(submission: Submission, body: str) -> Response:
+def _accept(submission: Submission) -> Response:
     wait = wait_seconds()  # a malformed wish is refused before anything is accepted
-    submission = replace(
-        submission,
-        idempotency_key=_idempotency_key(),
-        fingerprint=fingerprint(request.path, body),
-        request_id=_text(current("request_id")),
-        traceparent=_traceparent(),
-    )
     accepted = services().submissions.submit(submission)
     bind(job_id=accepted.job_id, task=submission.task, customer=submission.customer)
-    return _answer(accepted.job_id, wait, replayed=accepted.replayed)
-
-
-def _answer(job_id: str, wait: float, *, replayed: bool) -> Response:
-    record = wait_for(job_id, wait)
-    estimate = Estimate() if record.done else services().estimator.estimate(record)
-    response = Response(
-        job_json(record, estimate, for_operator=principal().is_operator),
-        200 if record.done else 202,
-    )
-    response.mimetype = "application/json"
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    record = _as_it_is(accepted, wait)
+    estimate = Estimate() if record.done else _estimate(record)
+    headers = {"Location": f"/v1/jobs/{record.id}"}
     if not record.done:
-        response.headers["Retry-After"] = str(retry_after_seconds(record, estimate))
+        headers["Retry-After"] = str(retry_after_seconds(record, estimate))
     elif preferred_wait() is not None:
-        response.headers["Preference-Applied"] = f"wait={preferred_wait()}"
-    if replayed:
-        response.headers["Idempotency-Replayed"] = "true"
-    return response
+        headers["Preference-Applied"] = f"wait={preferred_wait()}"
+    if accepted.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    body = job_json(record, estimate, for_operator=principal().is_operator)
+    status = 200 if record.done else 202
+    return Response(body, status, headers, content_type="application/json")
 
 
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
-    return key
+def _as_it_is(accepted: Accepted, wait: float) -> JobRecord:
+    """The job, read again only if it can have changed. What is accepted is never answered 503."""
+    committed = accepted.record
+    if committed is None:
+        return wait_for(accepted.job_id, wait)
+    if wait <= 0:
+        return committed
+    try:
+        return wait_for(accepted.job_id, wait)
+    except LedgerUnavailable:
+        return committed
 
 
-def _traceparent() -> str | None:
-    """The caller's trace (W3C Trace Context); one that is malformed is ignored, as the standard
-    wants.
-    """
-    header = request.headers.get("traceparent", "")
-    return header if _TRACEPARENT.fullmatch(header) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _estimate(record: JobRecord) -> Estimate:
+    try:
+        return services().estimator.estimate(record)
+    except LedgerUnavailable:
+        return Estimate()

@@ -1,0 +1,56 @@
+"""What a request to submit says besides the job: who asks, under which key, in which trace."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import request
+
+from jobresults.errors import InvalidRequest
+from jobresults.jobs.new_job import Submission
+from jobresults.jobs.submission import fingerprint
+from jobresults.telemetry.logging_context import current
+from jobresults.web.bodies import SubmitBody
+from jobresults.web.request_body import canonical
+from jobresults.web.services import principal
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def origin(canonical_body: str) -> dict[str, Any]:
+    """The members of a `Submission` that all jobs of the running request share.
+
+    Raises:
+        InvalidRequest: the Idempotency-Key is malformed.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
+    request_id = current("request_id")
+    # A trace that is malformed is ignored, as W3C Trace Context wants.
+    trace = request.headers.get("traceparent", "")
+    return {
+        "client": principal().client,
+        "idempotency_key": key,
+        "fingerprint": "" if key is None else fingerprint(request.path, canonical_body),
+        "request_id": request_id if isinstance(request_id, str) else None,
+        "traceparent": trace if _TRACEPARENT.fullmatch(trace) else None,
+    }
+
+
+def from_body(body: SubmitBody, origin: dict[str, Any]) -> Submission:
+    """The job that a body of `POST /v1/jobs` describes."""
+    return Submission(
+        task=body.task,
+        params_json=canonical(body.params).encode(),
+        customer=body.customer,
+        queue=body.queue,
+        delay_seconds=body.delay_seconds,
+        run_at_ms=None if body.run_at is None else round(body.run_at.timestamp() * 1000),
+        max_attempts=body.max_attempts,
+        timeout_seconds=body.timeout_seconds,
+        tags=tuple(dict.fromkeys(body.tags)),
+        **origin,
+    )
