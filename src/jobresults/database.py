@@ -195,7 +195,8 @@ def schema_is_current(connection: Connection) -> bool:
 
 def revisions() -> list[str]:
     """The schema's revisions, oldest first: what the names of their files begin with."""
-    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    files = (MIGRATIONS / "versions").glob("[0-9]*.py")
+    return sorted(path.name.partition("_")[0] for path in files)
 
 
 def _clock_ms(dialect: str) -> ColumnElement[int]:
