@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jobresults.jobs.reading import JobRecord
@@ -21,10 +22,6 @@ class _Kept:
     read_at: float
     size_bytes: int
 
-    def now(self) -> JobRecord:
-        elapsed_ms = round((time.monotonic() - self.read_at) * 1000)
-        return self.record.as_of(self.record.now_ms + elapsed_ms)
-
 
 class EndedJobs:
     """Bounded by bytes: who was not asked for longest goes first."""
@@ -40,13 +37,14 @@ class EndedJobs:
         kept = self._kept.get(job_id)
         if kept is None:
             return None
-        record = kept.now()
-        with self._lock:
-            if record.expired:
+        elapsed_ms = round((time.monotonic() - kept.read_at) * 1000)
+        record = kept.record.as_of(kept.record.now_ms + elapsed_ms)
+        if record.expired:
+            with self._lock:
                 self._forget(job_id)
-                return None
-            if job_id in self._kept:
-                self._kept.move_to_end(job_id)
+            return None
+        with suppress(KeyError):  # another thread has just forgotten it
+            self._kept.move_to_end(job_id)
         return record
 
     def put(self, record: JobRecord, read_at: float) -> None:

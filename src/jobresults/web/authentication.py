@@ -28,9 +28,10 @@ def authenticate(keys: KeyRing, credentials: str, scope: Scope) -> Principal:
         Unauthenticated, Forbidden, LedgerUnavailable
     """
     kind, _, token = credentials.partition(" ")
-    if kind.lower() != "bearer" or not token.strip():
+    token = token.strip()
+    if kind.lower() != "bearer" or not token:
         raise Unauthenticated("send an API key: Authorization: Bearer <key>")
-    principal = keys.authenticate(token.strip())
+    principal = keys.authenticate(token)
     bind(client=principal.client)
     if scope not in principal.scopes:
         raise Forbidden(f"this API key lacks the scope {scope.value!r}")

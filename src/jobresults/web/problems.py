@@ -57,7 +57,7 @@ def reply_to(error: Exception, method: str, path: str) -> Reply:
         logger.warning("%s", error.detail)
         detail = "The service cannot reach its database right now. Nothing was accepted; try again."
         reply = problem(path, 503, error.code, error.title, detail)
-        reply.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
         return reply
     logger.error("unforeseen error in %s %s", method, path, exc_info=error)
     detail = "An unforeseen error; it has been logged."
@@ -75,9 +75,9 @@ def install(app: Flask) -> None:
 def _request_error(error: RequestError, path: str) -> Reply:
     reply = problem(path, error.status, error.code, error.title, error.detail, **error.extra)
     if error.status == 401:
-        reply.headers["WWW-Authenticate"] = 'Bearer realm="jobresults"'
+        reply.add_header("WWW-Authenticate", 'Bearer realm="jobresults"')
     if error.code == "idempotency_in_flight":
-        reply.headers["Retry-After"] = "1"
+        reply.add_header("Retry-After", "1")
     return reply
 
 
@@ -88,5 +88,7 @@ def _http_exception(error: HTTPException) -> Response:
     detail = _DETAILS.get(status) or error.description or error.name
     code = _CODES.get(status, f"http_{status}")
     reply = problem(request.path, status, code, error.name, detail)
-    reply.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
+    for name, value in error.get_headers():
+        if name == "Allow":
+            reply.add_header(name, value)
     return reply.response()

@@ -12,28 +12,31 @@ from werkzeug.http import HTTP_STATUS_CODES
 _STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+_NOT_STORED = ("Cache-Control", "no-store")
+
+
+@dataclass(slots=True)
 class Reply:
-    """Status, headers and body. What says nothing about storing is of this moment and for this
-    caller.
+    """Status, body and headers. What does not say that it may be stored is of this moment and for
+    this caller.
     """
 
     status: int
     body: bytes
     content_type: str | None = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: list[tuple[str, str]] = field(default_factory=lambda: [_NOT_STORED])
+
+    def add_header(self, name: str, value: str) -> None:
+        """One more header."""
+        self.headers.append((name, value))
 
     @property
     def all_headers(self) -> list[tuple[str, str]]:
-        """Those of the body included; it has none if there is no content type."""
-        own = [("Cache-Control", "no-store")] if "Cache-Control" not in self.headers else []
-        of_body = []
-        if self.content_type is not None:
-            of_body = [
-                ("Content-Type", self.content_type),
-                ("Content-Length", str(len(self.body))),
-            ]
-        return [*of_body, *self.headers.items(), *own]
+        """Those of the body included; there is none without a content type."""
+        if self.content_type is None:
+            return self.headers
+        length = str(len(self.body))
+        return [("Content-Type", self.content_type), ("Content-Length", length), *self.headers]
 
     def response(self) -> Response:
         """For Flask."""
@@ -42,4 +45,4 @@ class Reply:
     def send(self, start_response: Any) -> Iterable[bytes]:
         """For a WSGI server."""
         start_response(_STATUS_LINES[self.status], self.all_headers)
-        return (self.body,) if self.body else ()
+        return (self.body,)

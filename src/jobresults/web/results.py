@@ -21,7 +21,7 @@ from jobresults.web.reply import Reply
 from jobresults.web.services import Services, principal, services
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
     """Who asks for which job's result, how long they would wait, and what they have already."""
 
@@ -64,7 +64,7 @@ def answer(services: Services, question: Question) -> Reply:
         return pending_reply(services, question.principal, record)
     reply = _ended_reply(record, question)
     if preferred is not None and question.wait is None:
-        reply.headers["Preference-Applied"] = f"wait={preferred}"
+        reply.add_header("Preference-Applied", f"wait={preferred}")
     return reply
 
 
@@ -74,20 +74,22 @@ def result_reply(record: JobRecord, if_none_match: str | None) -> Reply:
     """
     left_seconds = max(0, ((record.expires_at_ms or 0) - record.now_ms) // 1000)
     etag = record.result_sha256 or ""
-    headers = {
-        "Cache-Control": f"private, max-age={left_seconds}, immutable",
-        "ETag": f'"{etag}"',
-    }
+    headers = [
+        ("Cache-Control", f"private, max-age={left_seconds}, immutable"),
+        ("ETag", f'"{etag}"'),
+    ]
     if if_none_match is not None and parse_etags(if_none_match).contains_weak(etag):
         return Reply(304, b"", None, headers)
-    return Reply(200, record.result or b"", headers=headers)
+    return Reply(200, record.result or b"", "application/json", headers)
 
 
 def pending_reply(services: Services, principal: Principal, record: JobRecord) -> Reply:
     """202 with the job body: not yet; ask again after `Retry-After`."""
     estimate = services.estimator.estimate(record)
     body = job_json(record, estimate, for_operator=principal.is_operator)
-    return Reply(202, body, headers={"Retry-After": str(retry_after_seconds(record, estimate))})
+    reply = Reply(202, body)
+    reply.add_header("Retry-After", str(retry_after_seconds(record, estimate)))
+    return reply
 
 
 def _ended_reply(record: JobRecord, question: Question) -> Reply:
