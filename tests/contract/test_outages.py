@@ -18,10 +18,11 @@ from tests.services.stack import Shape, Stack
 from tests.services.stacks import StartStack
 
 
-@pytest.fixture(scope="module")
-def fragile(start_stack: StartStack) -> Stack:
+@pytest.fixture(scope="module", params=["true", "false"], ids=["lane", "without-lane"])
+def fragile(start_stack: StartStack, request: pytest.FixtureRequest) -> Stack:
     """One web process on SQLite, in which one request at a time may wait."""
-    return start_stack(Shape(settings={"WEB__MAX_WAITERS": "1"}))
+    settings = {"WEB__MAX_WAITERS": "1", "WEB__FAST_LANE": request.param}
+    return start_stack(Shape(settings=settings))
 
 
 @contextmanager

@@ -57,7 +57,10 @@ class OneWriteResponse(wsgi.Response):  # type: ignore[misc]
             "\r\n",
         ]
         self.headers_sent, self.sent = True, len(arg)
-        self.sock.sendall("\r\n".join(lines).encode("latin-1") + arg)
+        message = "\r\n".join(lines).encode("latin-1") + arg
+        sent_bytes = self.sock.send(message)
+        if sent_bytes < len(message):
+            self.sock.sendall(message[sent_bytes:])
 
 
 @functools.lru_cache(maxsize=1)
