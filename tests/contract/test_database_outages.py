@@ -86,7 +86,8 @@ def test_without_database_and_redis_only_what_is_in_memory_is_read(
     on_cluster: Stack, cluster: PostgresqlServer
 ) -> None:
     read, unread = on_cluster.run("echo", {"value": 0}), on_cluster.submit("echo")
-    eventually(lambda: reading.get(on_cluster.ledger, unread, None).done, "the other has ended, too")
+    ledger = on_cluster.ledger  # looked at past the web process
+    eventually(lambda: reading.get(ledger, unread, None).done, "the other has ended, too")
     with stopped(cluster, on_cluster), on_cluster.redis.stopped():
         check_unavailable(on_cluster.request("GET", f"/get_result?job_id={unread}&wait=5"))
         # What this process has read once is in its memory, for its owner alone.
