@@ -16,7 +16,7 @@ _web = _settings.web
 
 bind = f"[{_web.host}]:{_web.port}" if ":" in _web.host else f"{_web.host}:{_web.port}"
 workers = _web.workers
-worker_class = "gevent"
+worker_class = "jobresults.web.gunicorn_worker.Worker"
 worker_connections = _web.worker_connections
 max_requests = _web.max_requests
 max_requests_jitter = _web.max_requests_jitter
@@ -29,6 +29,7 @@ limit_request_fields = _web.limit_request_fields
 forwarded_allow_ips = _web.forwarded_allow_ips
 loglevel = _web.log_level
 accesslog = "-"
+logger_class = "jobresults.web.gunicorn_worker.AccessLogger"
 logconfig_dict = logging_dict(_settings, "web")
 # Each worker opens its own connections and threads: nothing may be inherited through the fork.
 preload_app = False

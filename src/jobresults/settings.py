@@ -24,12 +24,12 @@ class _Section(BaseModel):
 
 
 class WebSettings(_Section):
-    """The HTTP server; all but the last three are gunicorn's own settings."""
+    """The HTTP server; all but the last five are gunicorn's own settings."""
 
     host: str = "127.0.0.1"
     port: Port = 8000
     workers: Count = 2
-    worker_connections: Count = 1000
+    worker_connections: Count = 6000
     max_requests: Annotated[int, Field(ge=0)] = 10_000
     max_requests_jitter: Annotated[int, Field(ge=0)] = 1_000
     timeout_seconds: Count = 300
@@ -42,6 +42,8 @@ class WebSettings(_Section):
     max_body_bytes: Bytes = 1_048_576
     wait_cap_seconds: Annotated[float, Field(ge=0, le=60)] = 60.0
     max_waiters: Count = 5_000
+    result_cache_bytes: Annotated[int, Field(ge=0)] = 67_108_864
+    fast_lane: bool = True
 
 
 class RedisSettings(_Section):

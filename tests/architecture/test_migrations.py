@@ -13,11 +13,19 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 import jobresults.accounts.model
 import jobresults.jobs.model
-from jobresults.database import MIGRATIONS, metadata, migrate, open_database, schema_is_current
+from jobresults import database
+from jobresults.database import (
+    MIGRATIONS,
+    metadata,
+    migrate,
+    open_database,
+    revisions,
+    schema_is_current,
+)
 from jobresults.settings import DatabaseSettings
 from tests.services.ledger import POSTGRESQL, SQLITE
 
@@ -82,6 +90,30 @@ def _texts(options: dict[str, Any]) -> dict[str, str]:
 
 def test_there_is_one_newest_migration() -> None:
     assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+def test_files_are_named_by_their_revision_and_in_order() -> None:
+    """So that a process can tell whether the schema is its own without loading Alembic."""
+    scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+    assert revisions() == [script.revision for script in reversed(scripts)]
+
+
+@pytest.mark.parametrize(("found", "current"), [("0000", False), ("9999", True), (None, False)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_of_another_version_may_be_newer_but_not_older(
+    kind: str,
+    empty_database: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    found: str | None,
+    current: bool,
+) -> None:
+    monkeypatch.setattr(database, "revisions", lambda: ["0000", *revisions()])
+    with writing(migrated(empty_database(kind))) as connection:
+        assert schema_is_current(connection)
+        connection.execute(text("DELETE FROM alembic_version"))
+        if found is not None:
+            connection.execute(text(f"INSERT INTO alembic_version VALUES ('{found}')"))
+        assert schema_is_current(connection) is current
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import requests
 
+from jobresults.jobs import reading
 from tests.services.api_document import check_problem, check_unavailable
 from tests.services.postgresql_server import PostgresqlServer
 from tests.services.process import eventually
@@ -81,12 +82,18 @@ def test_a_process_whose_database_is_stopped_is_alive_but_not_ready(
         assert (alive.status_code, alive.json()["success"]) == (200, "OK")
 
 
-def test_without_database_and_redis_reads_are_unavailable(
+def test_without_database_and_redis_only_what_is_in_memory_is_read(
     on_cluster: Stack, cluster: PostgresqlServer
 ) -> None:
-    done = on_cluster.run("echo")
+    read, unread = on_cluster.run("echo", {"value": 0}), on_cluster.submit("echo")
+    ledger = on_cluster.ledger  # looked at past the web process
+    eventually(lambda: reading.get(ledger, unread, None).done, "the other has ended, too")
     with stopped(cluster, on_cluster), on_cluster.redis.stopped():
-        check_unavailable(on_cluster.request("GET", f"/get_result?job_id={done}&wait=5"))
+        check_unavailable(on_cluster.request("GET", f"/get_result?job_id={unread}&wait=5"))
+        # What this process has read once is in its memory, for its owner alone.
+        assert on_cluster.request("GET", f"/get_result?job_id={read}").content == b"0"
+        foreign = on_cluster.request("GET", f"/get_result?job_id={read}", key=on_cluster.other_key)
+        check_unavailable(foreign)
         check_unavailable(on_cluster.request("POST", "/v1/jobs", json={"task": "echo"}))
 
 

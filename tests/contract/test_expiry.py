@@ -10,9 +10,9 @@ import requests
 from jobresults.jobs import expiry
 from tests.services.process import eventually
 from tests.services.stack import Stack
-from tests.services.stacks import on_both_databases
+from tests.services.stacks import with_and_without_lane
 
-pytestmark = on_both_databases
+pytestmark = with_and_without_lane
 
 # Less than maintenance takes to come round: the answer does not depend on its sweep.
 SOON_SECONDS = 10

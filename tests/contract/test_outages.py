@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,10 +19,11 @@ from tests.services.stack import Shape, Stack
 from tests.services.stacks import StartStack
 
 
-@pytest.fixture(scope="module")
-def fragile(start_stack: StartStack) -> Stack:
+@pytest.fixture(scope="module", params=["true", "false"], ids=["lane", "without-lane"])
+def fragile(start_stack: StartStack, request: pytest.FixtureRequest) -> Stack:
     """One web process on SQLite, in which one request at a time may wait."""
-    return start_stack(Shape(settings={"WEB__MAX_WAITERS": "1"}))
+    settings = {"WEB__MAX_WAITERS": "1", "WEB__FAST_LANE": request.param}
+    return start_stack(Shape(settings=settings))
 
 
 @contextmanager
@@ -134,3 +136,28 @@ def test_a_caller_who_hangs_up_makes_room_for_another(fragile: Stack, tmp_path: 
                 gate.touch()
 
     eventually(may_wait, "there is room for another")
+
+
+def test_a_connection_that_is_always_busy_leaves_turns_to_others(fragile: Stack) -> None:
+    count = 2_000
+    port = int(fragile.url.rpartition(":")[2])
+    request = b"GET /status/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", port)) as busy,
+        socket.create_connection(("127.0.0.1", port)) as other,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        answered = 0
+
+        def read_all() -> int:
+            nonlocal answered
+            while answered < count and (received := busy.recv(65_536)):
+                answered += received.count(b"HTTP/1.1 200 OK")
+            return answered
+
+        reading = threads.submit(read_all)
+        busy.sendall(request * count)
+        other.sendall(request)
+        assert other.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+        assert answered < count
+        assert reading.result(60) >= count - 1  # one may be cut in two by a read

@@ -11,9 +11,9 @@ import pytest
 
 from tests.services.process import eventually
 from tests.services.stack import Stack
-from tests.services.stacks import on_both_databases
+from tests.services.stacks import with_and_without_lane
 
-pytestmark = on_both_databases
+pytestmark = with_and_without_lane
 
 BY_QUERY, BY_PATH = "/get_result?job_id={}", "/v1/jobs/{}/result"
 both_routes = pytest.mark.parametrize("route", [BY_QUERY, BY_PATH], ids=["get_result", "result"])

@@ -8,9 +8,9 @@ import requests
 from jobresults.web.app import ROUTES
 from jobresults.web.routing import Route
 from tests.services.stack import Stack
-from tests.services.stacks import on_both_databases
+from tests.services.stacks import with_and_without_lane
 
-pytestmark = on_both_databases
+pytestmark = with_and_without_lane
 
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 MALFORMED = "x" * len(UNKNOWN)

@@ -17,6 +17,11 @@ StartStack = Callable[..., Stack]
 
 # The core of the contract holds on both kinds of ledger.
 on_both_databases = pytest.mark.parametrize("stack", [SQLITE, POSTGRESQL], indirect=True)
+# What the fast lane answers holds without it, too.
+WITHOUT_LANE = pytest.param("sqlite without lane", id="sqlite-without-lane")
+with_and_without_lane = pytest.mark.parametrize(
+    "stack", [SQLITE, POSTGRESQL, WITHOUT_LANE], indirect=True
+)
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +43,19 @@ def empty_database(
 def shared_stack(
     empty_database: Callable[[str], str], start_redis: Callable[[], RedisServer]
 ) -> Iterator[Callable[[str], Stack]]:
-    """The one stack of this session on a kind of database, started when first asked for."""
+    """The one stack of this session of a kind, started when first asked for."""
     with ExitStack() as running:
 
         @cache
         def stack(kind: str) -> Stack:
-            shape = Shape(web_workers=2, workers=2 if kind == "sqlite" else 1)
-            return running.enter_context(running_stack(empty_database(kind), start_redis(), shape))
+            database, _, lane = kind.partition(" ")
+            shape = Shape(
+                web_workers=2,
+                workers=2 if kind == "sqlite" else 1,
+                settings={"WEB__FAST_LANE": "false"} if lane else {},
+            )
+            url = empty_database(database)
+            return running.enter_context(running_stack(url, start_redis(), shape))
 
         yield stack
 

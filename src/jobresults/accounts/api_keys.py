@@ -6,20 +6,22 @@ import hashlib
 import hmac
 import re
 import secrets
-import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import insert, select
 
 from jobresults.accounts.model import api_key
+from jobresults.batching import Batcher
 from jobresults.database import Database
 from jobresults.errors import InvalidRequest, LedgerUnavailable, Unauthenticated
 
 _CACHE_SECONDS = 5.0
 _CACHE_ENTRIES = 10_000
+_BATCH = 200
 _TOKEN = re.compile(r"jr_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 
@@ -43,6 +45,11 @@ class Principal:
     def is_operator(self) -> bool:
         """Sees the jobs of every client."""
         return Scope.OPERATE in self.scopes
+
+    @property
+    def owner(self) -> str | None:
+        """Whose jobs it may see; None means everyone's."""
+        return None if self.is_operator else self.client
 
 
 def issue(database: Database, *, client: str, scopes: Iterable[str] = tuple(Scope)) -> str:
@@ -83,8 +90,8 @@ class KeyRing:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[str, tuple[float, Principal | None]] = {}
-        self._lock = threading.Lock()
+        self._known: dict[str, _Verdict] = {}
+        self._look_up: Batcher[str, _Verdict] = Batcher(self._look_up_together, _BATCH)
 
     def authenticate(self, token: str) -> Principal:
         """Who presents this key.
@@ -94,34 +101,51 @@ class KeyRing:
             LedgerUnavailable: the key is not remembered and the ledger does not answer.
         """
         digest = _digest(token)
-        remembered = self._known.get(digest)
-        if remembered is None or remembered[0] < time.monotonic():
+        verdict = self._known.get(digest)
+        if verdict is None or verdict.good_until < time.monotonic():
             try:
-                remembered = (time.monotonic() + _CACHE_SECONDS, self._look_up(token, digest))
+                verdict = self._look_up(token)
             except LedgerUnavailable:
                 # Nobody can revoke a key while the ledger is away: what was good still is.
-                if remembered is None or remembered[1] is None:
+                if verdict is None or verdict.principal is None:
                     raise
-                return remembered[1]
-            with self._lock:
-                if len(self._known) >= _CACHE_ENTRIES:
-                    self._known.clear()
-                self._known[digest] = remembered
-        if remembered[1] is None:
+        if verdict.principal is None:
             raise Unauthenticated("the API key is unknown or revoked")
-        return remembered[1]
+        return verdict.principal
 
-    def _look_up(self, token: str, digest: str) -> Principal | None:
-        parts = _TOKEN.fullmatch(token)
-        if parts is None:
-            return None
-        with self._database.read() as connection:
-            row = connection.execute(
-                select(api_key).where(api_key.c.id == parts[1], api_key.c.revoked_at_ms.is_(None))
-            ).first()
-        if row is None or not hmac.compare_digest(row.key_sha256, digest):
-            return None
-        return Principal(row.client, frozenset(Scope(scope) for scope in row.scopes.split()))
+    def _look_up_together(self, tokens: Sequence[str]) -> list[_Verdict | Exception]:
+        """Whoever finds a verdict too old asks here; one query serves all of them."""
+        good_until = time.monotonic() + _CACHE_SECONDS
+        ids = {parts[1] for token in tokens if (parts := _TOKEN.fullmatch(token))}
+        rows: dict[str, Any] = {}
+        if ids:
+            query = select(api_key).where(api_key.c.id.in_(ids), api_key.c.revoked_at_ms.is_(None))
+            with self._database.read() as connection:
+                rows = {row.id: row for row in connection.execute(query)}
+        verdicts: list[_Verdict | Exception] = []
+        for token in tokens:
+            verdict = _Verdict(good_until, _principal(token, rows))
+            if len(self._known) >= _CACHE_ENTRIES:
+                self._known.clear()
+            self._known[_digest(token)] = verdict
+            verdicts.append(verdict)
+        return verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """Until then, by the monotonic clock, the ledger is not asked again; None: not to be let in."""
+
+    good_until: float
+    principal: Principal | None
+
+
+def _principal(token: str, rows: Mapping[str, Any]) -> Principal | None:
+    parts = _TOKEN.fullmatch(token)
+    row = rows.get(parts[1]) if parts else None
+    if row is None or not hmac.compare_digest(row.key_sha256, _digest(token)):
+        return None
+    return Principal(row.client, frozenset(Scope(scope) for scope in row.scopes.split()))
 
 
 def _digest(token: str) -> str:

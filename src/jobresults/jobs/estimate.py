@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import literal_column, select
 
 from jobresults.database import Database
 from jobresults.jobs.model import job
@@ -16,9 +18,12 @@ from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.states import State
 
 _SAMPLE = 50
-_REMEMBER_SECONDS = 5.0
+_MEDIAN_SECONDS = 5.0
+_QUEUE_SECONDS = 1.0
 # Counting further would cost more than the figure is worth to a caller.
 _MAX_POSITION = 1_000
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,15 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates for one process; remembers each task's median run time for 5 s."""
+    """Estimates for one process, from what it remembers: each task's median run time for 5 s, the
+    head of each queue for 1 s.
+    """
 
     def __init__(self, database: Database, count_workers: Callable[[str], int]) -> None:
         self._database = database
         self._count_workers = count_workers
-        self._medians: dict[str, tuple[float, float | None]] = {}
+        self._medians = _Remembered(self._median_run_seconds, _MEDIAN_SECONDS)
+        self._queues = _Remembered(self._queued_at_ms, _QUEUE_SECONDS)
 
     def estimate(self, record: JobRecord) -> Estimate:
         """For a queued or running job.
@@ -45,7 +53,7 @@ class Estimator:
         Raises:
             LedgerUnavailable
         """
-        median_seconds = self._median_run_seconds(record.task)
+        median_seconds = self._medians.get(record.task)
         if record.state == State.RUNNING:
             if median_seconds is None or record.started_at_ms is None:
                 return Estimate()
@@ -57,43 +65,58 @@ class Estimator:
                 eta_seconds=max(0.0, (record.due_at_ms - record.now_ms) / 1000)
                 + (median_seconds or 0)
             )
-        position = self._position(record)
+        ahead = bisect_left(self._queues.get(record.queue), record.dispatched_at_ms)
+        position = ahead + 1 if ahead < _MAX_POSITION else None
         workers = self._count_workers(record.queue)
         if position is None or median_seconds is None or workers == 0:
             return Estimate(position)
         return Estimate(position, math.ceil(position / workers) * median_seconds)
 
-    def _position(self, record: JobRecord) -> int | None:
-        ahead = (
-            select(job.c.id)
+    def _queued_at_ms(self, queue: str) -> list[int]:
+        """When the first jobs of the queue were dispatched, in order."""
+        query = (
+            select(job.c.dispatched_at_ms)
             .where(
-                job.c.queue == record.queue,
-                job.c.state == State.QUEUED,
-                job.c.dispatched_at_ms < record.dispatched_at_ms,
+                job.c.queue == queue,
+                literal_column("state = 'queued'"),  # as the index has it
+                job.c.dispatched_at_ms.is_not(None),
             )
+            .order_by(job.c.dispatched_at_ms)
             .limit(_MAX_POSITION)
         )
         with self._database.read() as connection:
-            count = connection.execute(
-                select(func.count()).select_from(ahead.subquery())
-            ).scalar_one()
-        return None if count >= _MAX_POSITION else count + 1
+            return list(connection.execute(query).scalars())
 
     def _median_run_seconds(self, task: str) -> float | None:
-        remembered = self._medians.get(task)
-        if remembered is not None and remembered[0] > time.monotonic():
-            return remembered[1]
+        query = (
+            select(job.c.ended_at_ms - job.c.started_at_ms)
+            .where(
+                job.c.task == task,
+                job.c.ended_at_ms.is_not(None),
+                job.c.state == State.SUCCEEDED,
+            )
+            .order_by(job.c.ended_at_ms.desc())
+            .limit(_SAMPLE)
+        )
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(job.c.ended_at_ms - job.c.started_at_ms)
-                .where(
-                    job.c.task == task,
-                    job.c.ended_at_ms.is_not(None),
-                    job.c.state == State.SUCCEEDED,
-                )
-                .order_by(job.c.ended_at_ms.desc())
-                .limit(_SAMPLE)
-            ).all()
-        median = statistics.median(row[0] for row in rows) / 1000 if rows else None
-        self._medians[task] = (time.monotonic() + _REMEMBER_SECONDS, median)
-        return median
+            run_times_ms = connection.execute(query).scalars().all()
+        return statistics.median(run_times_ms) / 1000 if run_times_ms else None
+
+
+class _Remembered(Generic[Value]):
+    """Values by name, asked for anew after so many seconds, by one caller at a time: the others
+    take the old one meanwhile.
+    """
+
+    def __init__(self, ask: Callable[[str], Value], seconds: float) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._known: dict[str, Value] = {}
+        self._ask_at: dict[str, float] = {}
+
+    def get(self, name: str) -> Value:
+        now = time.monotonic()
+        if name not in self._known or now >= self._ask_at[name]:
+            self._ask_at[name] = now + self._seconds
+            self._known[name] = self._ask(name)
+        return self._known[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from redis.client import Pipeline
@@ -30,21 +30,24 @@ def store(pipeline: Pipeline, record: JobRecord, keep_seconds: int) -> None:
     )
 
 
-def load(client: Client, job_id: str, owner: str | None) -> JobRecord | None:
-    """The copy of an ended job, if there is one and it is the owner's (None: anyone's).
+def load(client: Client, ids: Sequence[str]) -> dict[str, JobRecord]:
+    """The copies there are of these ended jobs, whoever owns them.
 
     Raises:
         RedisUnavailable
     """
     with guarded(client):
-        stored: Any = client.get(_key(job_id))
-    if stored is None:
-        return None
-    head, _, result = bytes(stored).partition(b"\n")
+        stored: Any = client.mget([_key(job_id) for job_id in ids])
+    now_ms = round(time.time() * 1000)
+    records = (_record(bytes(copy), now_ms) for copy in stored if copy is not None)
+    return {record.id: record for record in records}
+
+
+def _record(stored: bytes, now_ms: int) -> JobRecord:
+    head, _, result = stored.partition(b"\n")
     fields = json.loads(head)
     fields["result"] = result if fields["result"] else None
-    record = replace(JobRecord(**fields), now_ms=round(time.time() * 1000))
-    return record if owner in (None, record.client) else None
+    return JobRecord(**fields).as_of(now_ms)
 
 
 def _key(job_id: str) -> str:

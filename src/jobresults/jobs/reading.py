@@ -65,6 +65,17 @@ class JobRecord:
         """Its kept time is over, whether or not maintenance has swept it yet."""
         return self.expires_at_ms is not None and self.expires_at_ms <= self.now_ms
 
+    def as_of(self, now_ms: int) -> JobRecord:
+        """The same at another time."""
+        # As `dataclasses.replace` does, at a tenth of its price: answers from memory pay it.
+        record = object.__new__(JobRecord)
+        record.__dict__.update(self.__dict__)
+        record.__dict__["now_ms"] = now_ms
+        return record
+
+
+_FIELDS = tuple(JobRecord.__dataclass_fields__)
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -81,6 +92,14 @@ class Filter:
     created_before_ms: int | None = None
 
 
+def select_records(database: Database, result: ColumnElement[Any]) -> Select[Any]:
+    """All jobs, as rows that each make a `JobRecord(*row)`; `result` stands for their results."""
+    special = {"result": result.label("result"), "now_ms": database.now_ms().label("now_ms")}
+    return select(
+        *(special[name] if name in special else job.c[name] for name in _FIELDS)
+    ).select_from(job)
+
+
 def get(database: Database, job_id: str, owner: str | None) -> JobRecord:
     """One job, result included.
 
@@ -92,7 +111,7 @@ def get(database: Database, job_id: str, owner: str | None) -> JobRecord:
         row = connection.execute(_jobs(database, owner).where(job.c.id == job_id)).first()
     if row is None:
         raise NotFound("no such job")
-    return JobRecord(**row._mapping)
+    return JobRecord(*row)
 
 
 def page(
@@ -108,7 +127,7 @@ def page(
         query = query.where(job.c.id < before_id)
     with database.read() as connection:
         rows = connection.execute(query.order_by(job.c.id.desc()).limit(limit + 1)).all()
-    records = [JobRecord(**row._mapping) for row in rows[:limit]]
+    records = [JobRecord(*row) for row in rows[:limit]]
     return records, records[-1].id if len(rows) > limit else None
 
 
@@ -129,7 +148,7 @@ def latest_of_customer(
     )
     with database.read() as connection:
         row = connection.execute(query).first()
-    return None if row is None else JobRecord(**row._mapping)
+    return None if row is None else JobRecord(*row)
 
 
 def timeline(database: Database, job_id: str) -> list[dict[str, Any]]:
@@ -184,9 +203,7 @@ def params(database: Database, job_id: str) -> bytes:
 
 
 def _jobs(database: Database, owner: str | None, *, with_result: bool = True) -> Select[Any]:
-    names = [name for name in JobRecord.__dataclass_fields__ if name not in ("now_ms", "result")]
-    result = job.c.result if with_result else null().label("result")
-    query = select(*(job.c[name] for name in names), result, database.now_ms().label("now_ms"))
+    query = select_records(database, job.c.result if with_result else null())
     return query if owner is None else query.where(job.c.client == owner)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TypedDict, Unpack
@@ -31,17 +30,22 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, object]] = ContextVar("jobresults_log_fields", default=_NOTHING)
 
 
-@contextmanager
-def bound(**fields: Unpack[ContextFields]) -> Iterator[None]:
+class bound:
     """Add fields to every record logged inside; at the end all is as before, `bind` included.
 
     A server keeps one greenlet per connection, so whatever stays bound reaches the next request.
     """
-    token = _bound.set(_merged(fields))
-    try:
-        yield
-    finally:
-        _bound.reset(token)
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, **fields: Unpack[ContextFields]) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._token = _bound.set(_merged(self._fields))
+
+    def __exit__(self, *_: object) -> None:
+        _bound.reset(self._token)
 
 
 def bind(**fields: Unpack[ContextFields]) -> None:
@@ -51,7 +55,10 @@ def bind(**fields: Unpack[ContextFields]) -> None:
 
 def clean(value: object) -> str:
     """A foreign value as one line of at most `MAX_FIELD_CHARACTERS`."""
-    return escape(str(value)[:MAX_FIELD_CHARACTERS])[:MAX_FIELD_CHARACTERS]
+    text = str(value)[:MAX_FIELD_CHARACTERS]
+    if text.isascii() and text.isprintable():  # as nearly all are
+        return text
+    return escape(text)[:MAX_FIELD_CHARACTERS]
 
 
 class ContextFilter(logging.Filter):
@@ -65,11 +72,10 @@ class ContextFilter(logging.Filter):
 
 
 def _merged(fields: ContextFields) -> Mapping[str, object]:
-    cleaned = {
-        name: value if value is None or isinstance(value, int) else clean(value)
-        for name, value in fields.items()
-    }
-    return {**_bound.get(), **cleaned}
+    merged = dict(_bound.get())
+    for name, value in fields.items():
+        merged[name] = value if value is None or isinstance(value, int) else clean(value)
+    return merged
 
 
 def current(name: str) -> object:

@@ -13,6 +13,7 @@ from jobresults.accounts.api_keys import Scope
 from jobresults.settings import Settings
 from jobresults.web import bodies, jobs, problems, reference, results, score, status, submit, tasks
 from jobresults.web.authentication import authorize
+from jobresults.web.fast_lane import FastLane
 from jobresults.web.request_context import RequestContext
 from jobresults.web.routing import PUBLIC, Answer, Route
 from jobresults.web.services import build
@@ -92,6 +93,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
     app.after_request(_not_stored)
+    if settings.web.fast_lane:
+        app.wsgi_app = FastLane(app.wsgi_app, services)  # type: ignore[method-assign]
     app.wsgi_app = RequestContext(app.wsgi_app)  # type: ignore[method-assign]
     services.start()
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import g, request
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.api_keys import KeyRing, Principal, Scope
 from jobresults.errors import Forbidden, Unauthenticated
 from jobresults.telemetry.logging_context import bind
 from jobresults.web.services import services
@@ -14,14 +14,25 @@ def authorize(scope: Scope | None) -> None:
     """Let the request pass if its key has the scope; None lets everyone pass.
 
     Raises:
-        Unauthenticated, Forbidden
+        Unauthenticated, Forbidden, LedgerUnavailable
     """
-    if scope is None:
-        return
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not token.strip():
+    if scope is not None:
+        credentials = request.headers.get("Authorization", "")
+        g.principal = authenticate(services().keys, credentials, scope)
+
+
+def authenticate(keys: KeyRing, credentials: str, scope: Scope) -> Principal:
+    """Who presents these credentials (the header `Authorization`), if their key has the scope.
+
+    Raises:
+        Unauthenticated, Forbidden, LedgerUnavailable
+    """
+    kind, _, token = credentials.partition(" ")
+    token = token.strip()
+    if kind.lower() != "bearer" or not token:
         raise Unauthenticated("send an API key: Authorization: Bearer <key>")
-    g.principal = services().keys.authenticate(token.strip())
-    bind(client=g.principal.client)
-    if scope not in g.principal.scopes:
+    principal = keys.authenticate(token)
+    bind(client=principal.client)
+    if scope not in principal.scopes:
         raise Forbidden(f"this API key lacks the scope {scope.value!r}")
+    return principal

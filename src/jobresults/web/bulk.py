@@ -71,8 +71,8 @@ def _item(place: int, answer: Accepted | InvalidRequest, *, for_operator: bool) 
             {**found, "path": _path(place, found["path"])} for found in extra["errors"]
         ]
     detail = f"[{place}]: {answer.detail}"
-    document = problem(answer.status, answer.code, answer.title, detail, **extra)
-    return b'{"status": %d, "problem": %s}' % (answer.status, document.get_data())
+    document = problem(request.path, answer.status, answer.code, answer.title, detail, **extra)
+    return b'{"status": %d, "problem": %s}' % (answer.status, document.body)
 
 
 def _path(place: int, path: str) -> str:

@@ -15,6 +15,8 @@ from jobresults.jobs.states import State
 
 _MAX_RETRY_AFTER_SECONDS = 30
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes one a call
+
 
 def job_json(
     record: JobRecord, estimate: Estimate | None = None, *, for_operator: bool = False
@@ -22,9 +24,7 @@ def job_json(
     """The whole job body. Its result is not decoded: what the task returned is what the caller
     reads.
     """
-    envelope = json.dumps(
-        job_document(record, estimate, for_operator=for_operator), ensure_ascii=False
-    ).encode()
+    envelope = _encode(job_document(record, estimate, for_operator=for_operator)).encode()
     if record.result is None or record.expired:
         return envelope
     return envelope[:-1] + b', "result": ' + record.result + b"}"

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from jobresults.errors import RequestError, Unavailable
 from jobresults.telemetry.logging_context import current
+from jobresults.web.reply import Reply
 
 logger = logging.getLogger(__name__)
 
@@ -31,47 +32,53 @@ _DETAILS = {
 }
 
 
-def problem(status: int, code: str, title: str, detail: str, **extra: Any) -> Response:
+def problem(path: str, status: int, code: str, title: str, detail: str, **extra: Any) -> Reply:
     """One problem document. `error` repeats `detail`: the first callers read that member."""
     body = {
         "type": f"urn:jobresults:problem:{code}",
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": request.path,
+        "instance": path,
         "code": code,
         "request_id": current("request_id"),
         "error": detail,
         **extra,
     }
-    response = Response(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"), status)
-    response.mimetype = "application/problem+json"
-    return response
+    text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+    return Reply(status, text, "application/problem+json")
+
+
+def reply_to(error: Exception, method: str, path: str) -> Reply:
+    """The problem that a failure is to the caller; all that is unforeseen is logged."""
+    if isinstance(error, RequestError):
+        return _request_error(error, path)
+    if isinstance(error, Unavailable):
+        logger.warning("%s", error.detail)
+        detail = "The service cannot reach its database right now. Nothing was accepted; try again."
+        reply = problem(path, 503, error.code, error.title, detail)
+        reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
+        return reply
+    logger.error("unforeseen error in %s %s", method, path, exc_info=error)
+    detail = "An unforeseen error; it has been logged."
+    return problem(path, 500, "internal_error", "Internal error", detail)
 
 
 def install(app: Flask) -> None:
     """Register the handlers for every kind of failure."""
-    app.register_error_handler(RequestError, _request_error)
-    app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(HTTPException, _http_exception)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(
+        Exception, lambda error: reply_to(error, request.method, request.path).response()
+    )
 
 
-def _request_error(error: RequestError) -> Response:
-    response = problem(error.status, error.code, error.title, error.detail, **error.extra)
+def _request_error(error: RequestError, path: str) -> Reply:
+    reply = problem(path, error.status, error.code, error.title, error.detail, **error.extra)
     if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="jobresults"'
+        reply.add_header("WWW-Authenticate", 'Bearer realm="jobresults"')
     if error.code == "idempotency_in_flight":
-        response.headers["Retry-After"] = "1"
-    return response
-
-
-def _unavailable(error: Unavailable) -> Response:
-    logger.warning("%s", error.detail)
-    detail = "The service cannot reach its database right now. Nothing was accepted; try again."
-    response = problem(503, error.code, error.title, detail)
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+        reply.add_header("Retry-After", "1")
+    return reply
 
 
 def _http_exception(error: HTTPException) -> Response:
@@ -79,15 +86,9 @@ def _http_exception(error: HTTPException) -> Response:
     if status < 400:
         return Response(error.get_response().get_data(), status, headers=list(error.get_headers()))
     detail = _DETAILS.get(status) or error.description or error.name
-    response = problem(status, _CODES.get(status, f"http_{status}"), error.name, detail)
+    code = _CODES.get(status, f"http_{status}")
+    reply = problem(request.path, status, code, error.name, detail)
     for name, value in error.get_headers():
         if name == "Allow":
-            response.headers[name] = value
-    return response
-
-
-def _unforeseen(error: Exception) -> Response:
-    logger.error("unforeseen error in %s %s", request.method, request.path, exc_info=error)
-    return problem(
-        500, "internal_error", "Internal error", "An unforeseen error; it has been logged."
-    )
+            reply.add_header(name, value)
+    return reply.response()

@@ -22,8 +22,9 @@ class RequestContext:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _ACCEPTABLE.fullmatch(given) else uuid_utils.uuid7().hex
+        request_id = environ.get("HTTP_X_REQUEST_ID")
+        if request_id is None or not _ACCEPTABLE.fullmatch(request_id):
+            request_id = uuid_utils.uuid7().hex
 
         def start_with_id(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             return start_response(status, [*headers, ("X-Request-ID", request_id)], *rest)

@@ -8,10 +8,10 @@ from flask import current_app, g, request
 
 from jobresults.accounts.api_keys import KeyRing, Principal
 from jobresults.database import Database, open_database
-from jobresults.errors import ConfigurationError, LedgerUnavailable, NotFound, RedisUnavailable
-from jobresults.jobs import hot, reading
+from jobresults.errors import ConfigurationError
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.estimate import Estimator
+from jobresults.jobs.reader import JobReader
 from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.submission import Submissions
 from jobresults.redis_store import Client, connect
@@ -32,6 +32,7 @@ class Services:
     catalog: Catalog
     keys: KeyRing
     submissions: Submissions
+    reader: JobReader
     estimator: Estimator
     bell: DoneBell
     health: Health
@@ -56,6 +57,7 @@ def build(settings: Settings) -> Services:
             raise ConfigurationError(f"tasks.{key}: no task is named {name!r}; there are: {names}")
     database = open_database(settings.database)
     redis = connect(settings.redis)
+    reader = JobReader(database, redis, settings.web.result_cache_bytes)
     health = Health(database, redis, catalog.queues)
     return Services(
         settings=settings,
@@ -64,8 +66,9 @@ def build(settings: Settings) -> Services:
         catalog=catalog,
         keys=KeyRing(database),
         submissions=Submissions(database, redis, catalog, settings.jobs),
+        reader=reader,
         estimator=Estimator(database, health.workers),
-        bell=DoneBell(redis, settings.web.max_waiters),
+        bell=DoneBell(redis, settings.web.max_waiters, reader.ended),
         health=health,
     )
 
@@ -86,7 +89,7 @@ def principal() -> Principal:
 
 def owner() -> str | None:
     """Whose jobs the running request may see; None means everyone's."""
-    return None if principal().is_operator else principal().client
+    return principal().owner
 
 
 def read_job(job_id: str) -> JobRecord:
@@ -94,24 +97,9 @@ def read_job(job_id: str) -> JobRecord:
 
     Raises:
         NotFound
-        LedgerUnavailable: and Redis has no copy of it either.
+        LedgerUnavailable: and there is no copy of it either.
     """
-    if not reading.UUID.fullmatch(job_id):
-        raise NotFound("no such job")
-    try:
-        return reading.get(services().database, job_id, owner())
-    except LedgerUnavailable:
-        copy = _hot_copy(job_id)
-        if copy is None:
-            raise
-        return copy
-
-
-def _hot_copy(job_id: str) -> JobRecord | None:
-    try:
-        return hot.load(services().redis, job_id, owner())
-    except RedisUnavailable:
-        return None
+    return services().reader.get(job_id, owner())
 
 
 def wait_for(job_id: str, seconds: float) -> JobRecord:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,28 +14,45 @@ from redis.client import PubSub
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from jobresults.errors import RedisUnavailable
+from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.reading import JobRecord
 from jobresults.redis_store import BELL_CHANNEL, Client, ring_bell
 
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-# The bell may be lost with Redis. So each waiting request reads the ledger now and then.
-_SAFETY_NET_SECONDS = 5.0
-_SAFETY_NET_WITHOUT_BELL_SECONDS = 1.0
 _RECONNECT_SECONDS = 1.0
 # Half of it after the last word the server is asked for one: a connection may be dead and not tell.
 _SILENCE_SECONDS = 10.0
+
+_SWEEP_SECONDS = 1.0
+# So many sweeps look once at every waiting job: thousands of them must not cost a core.
+_TURNS = 5
+_IDS_PER_QUERY = 500
+
+
+class _Waiter:
+    """One waiting request. Woken because its job has ended, or because it need not wait longer."""
+
+    __slots__ = ("client", "has_left", "woken")
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.has_left = False
+        self.woken = threading.Event()
 
 
 class DoneBell:
     """Wakes waiting requests when their job has ended."""
 
-    def __init__(self, redis: Client, max_waiters: int) -> None:
+    def __init__(
+        self, redis: Client, max_waiters: int, ended: Callable[[Sequence[str]], Iterable[str]]
+    ) -> None:
+        """`ended` tells which of some jobs have ended; it may raise LedgerUnavailable."""
         self._redis = redis
         self._max_waiters = max_waiters
-        self._waiters: dict[str, set[threading.Event]] = defaultdict(set)
+        self._ended = ended
+        self._waiters: dict[str, set[_Waiter]] = {}
         self._count = 0
         self._connected = False
         self.draining = False
@@ -45,6 +60,7 @@ class DoneBell:
     def start(self) -> None:
         """Listen in the background from now on."""
         threading.Thread(target=self._listen, name="done-bell", daemon=True).start()
+        threading.Thread(target=self._sweep_for_ever, name="bell-sweep", daemon=True).start()
 
     def drain(self) -> None:
         """The process is shutting down: let every waiting request answer now."""
@@ -71,38 +87,33 @@ class DoneBell:
         Raises:
             NotFound, LedgerUnavailable: what `read` raises.
         """
-        record = read()
-        if record.done or seconds <= 0 or self._count >= self._max_waiters:
-            return record
+        if seconds <= 0 or self._count >= self._max_waiters:
+            return read()
         deadline = time.monotonic() + seconds
-        with self._registered(job_id) as rung:
-            record = read()  # it may have ended before we were registered
-            read_at = time.monotonic()
-            while not record.done and not self.draining and not _has_hung_up(client):
-                left = deadline - time.monotonic()
-                if left <= 0:
+        with self._registered(job_id, client) as waiter:
+            record = read()  # not before: what ends from now on rings
+            while not record.done and not waiter.has_left and not self.draining:
+                left_seconds = deadline - time.monotonic()
+                if left_seconds <= 0:
                     break
-                woken = rung.wait(min(left, _LOOK_SECONDS))
-                if woken or time.monotonic() - read_at >= self._safety_net_seconds:
-                    rung.clear()
-                    record, read_at = read(), time.monotonic()
+                waiter.woken.wait(left_seconds)
+                waiter.woken.clear()
+                if not waiter.has_left:
+                    record = read()
         return record
 
-    @property
-    def _safety_net_seconds(self) -> float:
-        return _SAFETY_NET_SECONDS if self._connected else _SAFETY_NET_WITHOUT_BELL_SECONDS
-
     @contextmanager
-    def _registered(self, job_id: str) -> Iterator[threading.Event]:
-        event = threading.Event()
-        self._waiters[job_id].add(event)
+    def _registered(self, job_id: str, client: Any) -> Iterator[_Waiter]:
+        waiter = _Waiter(client)
+        self._waiters.setdefault(job_id, set()).add(waiter)
         self._count += 1
         try:
-            yield event
+            yield waiter
         finally:
             self._count -= 1
-            self._waiters[job_id].discard(event)
-            if not self._waiters[job_id]:
+            of_job = self._waiters[job_id]
+            of_job.discard(waiter)
+            if not of_job:
                 del self._waiters[job_id]
 
     def _listen(self) -> None:
@@ -139,7 +150,7 @@ class DoneBell:
             self._connected = True
             self._wake_all()  # what rang before was not heard
         elif message["type"] == "message":
-            for job_id in bytes(message["data"]).decode("ascii", "replace").split():
+            for job_id in bytes(message["data"]).decode("ascii", "replace").split(" "):
                 self._wake(job_id)
 
     def _wake_all(self) -> None:
@@ -147,18 +158,49 @@ class DoneBell:
             self._wake(job_id)
 
     def _wake(self, job_id: str) -> None:
-        for event in list(self._waiters.get(job_id, ())):
-            event.set()
+        for waiter in list(self._waiters.get(job_id, ())):
+            waiter.woken.set()
+
+    def _sweep_for_ever(self) -> None:
+        """The net below the bell, which may be lost with Redis; and the end of waits for nobody."""
+        turn = 0
+        while not self.draining:
+            time.sleep(_SWEEP_SECONDS)
+            turn = (turn + 1) % _TURNS
+            try:
+                self._sweep(turn)
+            except LedgerUnavailable:
+                continue  # at the end of its wait each request is told so, if it still is
+            except Exception:
+                logger.exception("waiting requests were not looked at")
+
+    def _sweep(self, turn: int) -> None:
+        waiting = list(self._waiters)
+        in_turn = [job_id for job_id in waiting if hash(job_id) % _TURNS == turn]
+        for job_id in in_turn:
+            for waiter in list(self._waiters.get(job_id, ())):
+                if _has_hung_up(waiter.client):
+                    waiter.has_left = True
+                    waiter.woken.set()
+        unsure = in_turn if self._connected else waiting
+        for start in range(0, len(unsure), _IDS_PER_QUERY):
+            for job_id in self._ended(unsure[start : start + _IDS_PER_QUERY]):
+                self._wake(job_id)
 
 
 def _has_hung_up(client: Any) -> bool:
     """Whether the other end of the socket is closed. Data waiting there is the next request, not a
-    farewell.
+    farewell. Nobody else uses the socket meanwhile: its request waits.
     """
     if client is None:
         return False
+    timeout_seconds = client.gettimeout()
     try:
-        readable, _, _ = select.select([client], [], [], 0)
-        return bool(readable) and client.recv(1, socket.MSG_PEEK) == b""
-    except (OSError, ValueError):
+        client.settimeout(0)
+        return bool(client.recv(1, socket.MSG_PEEK) == b"")
+    except BlockingIOError:
+        return False
+    except OSError:
         return True
+    finally:
+        client.settimeout(timeout_seconds)

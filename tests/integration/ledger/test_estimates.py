@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobresults.jobs import reading
-from jobresults.jobs.estimate import Estimate, Estimator
+from jobresults.jobs.estimate import Estimate, Estimator, _Remembered
 from jobresults.jobs.states import State
 from tests.integration.driver import Driver
 
@@ -89,3 +89,30 @@ def test_the_usual_time_is_remembered_for_a_while(driver: Driver) -> None:
     before = estimator.estimate(record)
     ran_for(driver, 1, 1, 1)
     assert estimator.estimate(record) == before
+
+
+def test_the_head_of_a_queue_is_remembered_for_a_while(driver: Driver) -> None:
+    estimator = Estimator(driver.database, lambda _queue: 1)
+    first, second = driver.submit(), driver.submit()
+    for number, job_id in enumerate((first, second)):
+        driver.alter(job_id, dispatched_at_ms=number)
+    record = reading.get(driver.database, second, None)
+    assert estimator.estimate(record).position == 2
+    driver.claim(first)
+    assert estimator.estimate(record).position == 2
+    estimator._queues._ask_at["default"] = 0  # the while is over
+    assert estimator.estimate(record).position == 1
+
+
+def test_who_asks_while_another_does_takes_what_was_known() -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> int:
+        asked.append(name)
+        return remembered.get(name) + 1 if len(asked) > 1 else 1
+
+    remembered = _Remembered(ask, seconds=0.05)
+    assert remembered.get("a") == 1
+    while remembered.get("a") == 1:
+        pass
+    assert (remembered.get("a"), asked) == (2, ["a", "a"])

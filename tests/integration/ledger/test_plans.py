@@ -13,6 +13,7 @@ from sqlalchemy import case, column, event, func, insert, literal, select, text
 
 from jobresults.jobs import estimate, expiry, reading, reconciler, running
 from jobresults.jobs.model import job
+from jobresults.jobs.reader import JobReader
 from jobresults.jobs.states import State
 from tests.integration.driver import Driver, on_postgresql
 
@@ -37,6 +38,8 @@ REQUESTS: dict[str, Callable[[Driver], object]] = {
     "cancel": lambda d: d.cancel(d.submit()),
     "heartbeat": lambda d: running.extend_leases(d.database, [(d.submit(), 1)], 15),
     "read": lambda d: reading.get(d.database, d.submit(), "me"),
+    "read with others": lambda d: JobReader(d.database, d.redis, 0).get(d.submit(), "me"),
+    "waited for": lambda d: JobReader(d.database, d.redis, 0).ended([d.submit(), d.submit()]),
     "newest of a client": lambda d: page(d, owner="me"),
     "newest in a state": lambda d: page(d, owner=None, state=["failed"]),
     "newest of a customer": lambda d: page(d, owner="me", customer="ann"),

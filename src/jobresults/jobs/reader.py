@@ -1,0 +1,100 @@
+"""Reading one job after the other: from memory, from the ledger together with all who ask at the
+same time, or from hot copies while the ledger is away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import BindParameter, Connection, bindparam, case, func, select
+
+from jobresults.batching import Batcher
+from jobresults.database import Database
+from jobresults.errors import JobResultsError, LedgerUnavailable, NotFound, RedisUnavailable
+from jobresults.jobs import hot
+from jobresults.jobs.ended import EndedJobs
+from jobresults.jobs.model import job
+from jobresults.jobs.reading import UUID, JobRecord, select_records
+from jobresults.jobs.states import State
+from jobresults.redis_store import Client
+
+_BATCH = 200
+_SMALL_RESULT_BYTES = 262_144
+
+_Asked = tuple[str, str | None]
+
+
+class JobReader:
+    """Reads for all requests of a process; keeps ended jobs in up to `cache_bytes`."""
+
+    def __init__(self, database: Database, redis: Client, cache_bytes: int) -> None:
+        self._database = database
+        self._redis = redis
+        # Large results come one by one: together they could take longer than a statement may.
+        small = case((func.length(job.c.result) <= _SMALL_RESULT_BYTES, job.c.result))
+        ids: BindParameter[list[str]] = bindparam("ids", expanding=True)
+        self._select = select_records(database, small).where(job.c.id.in_(ids))
+        self._ended = EndedJobs(cache_bytes)
+        self._read: Batcher[_Asked, JobRecord] = Batcher(self._read_together, _BATCH)
+
+    def get(self, job_id: str, owner: str | None) -> JobRecord:
+        """The job as it is now, result included. `owner` None: whoever owns it.
+
+        Raises:
+            NotFound: unknown, or not the owner's.
+            LedgerUnavailable: and neither memory nor Redis has a copy of it.
+        """
+        record = self._ended.get(job_id)
+        if record is not None and owner in (None, record.client):
+            return record
+        # Another's job goes the way of an unknown one, so that they differ in nothing.
+        if not UUID.fullmatch(job_id):
+            raise NotFound("no such job")
+        return self._read((job_id, owner))
+
+    def ended(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of the jobs that have ended.
+
+        Raises:
+            LedgerUnavailable
+        """
+        query = select(job.c.id).where(job.c.id.in_(job_ids), job.c.ended_at_ms.is_not(None))
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def _read_together(self, asked: Sequence[_Asked]) -> list[JobRecord | Exception]:
+        read_at = time.monotonic()
+        ids = list({job_id for job_id, _ in asked})
+        absent: JobResultsError = NotFound("no such job")
+        try:
+            found: Mapping[str, JobRecord] = self._from_ledger(ids)
+        except LedgerUnavailable as error:
+            found, absent = self._hot_copies(ids), error
+        for record in found.values():
+            self._ended.put(record, read_at)
+        return [
+            found[job_id]
+            if job_id in found and owner in (None, found[job_id].client)
+            else type(absent)(absent.detail)
+            for job_id, owner in asked
+        ]
+
+    def _from_ledger(self, ids: list[str]) -> dict[str, JobRecord]:
+        with self._database.read() as connection:
+            rows = connection.execute(self._select, {"ids": ids}).all()
+            records = [JobRecord(*row) for row in rows]
+            return {record.id: self._complete(connection, record) for record in records}
+
+    def _complete(self, connection: Connection, record: JobRecord) -> JobRecord:
+        if record.state != State.SUCCEEDED or record.expired or record.result is not None:
+            return record
+        query = select(job.c.result).where(job.c.id == record.id)
+        return replace(record, result=connection.execute(query).scalar())
+
+    def _hot_copies(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
+        try:
+            return hot.load(self._redis, ids)
+        except RedisUnavailable:
+            return {}

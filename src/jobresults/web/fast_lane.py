@@ -1,0 +1,56 @@
+"""A lane in front of Flask for what callers ask most: the result of one job, plainly asked for.
+
+It only reads the request's line; all it answers comes from the functions that Flask's views call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from jobresults.accounts.api_keys import Scope
+from jobresults.web import problems, results
+from jobresults.web.authentication import authenticate
+from jobresults.web.services import Services
+
+_ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_ID_AND_WAIT = re.compile(rf"job_id={_ID}(?:&wait=([0-9]{{1,6}}))?")
+_PATH = re.compile(rf"/v1/jobs/{_ID}/result")
+_WAIT = re.compile(r"(?:wait=([0-9]{1,6}))?")
+
+
+class FastLane:
+    """WSGI middleware around Flask."""
+
+    def __init__(self, application: Any, services: Services) -> None:
+        self._application = application
+        self._services = services
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        asked = _asked(environ)
+        if asked is None:
+            answer: Iterable[bytes] = self._application(environ, start_response)
+            return answer
+        try:
+            credentials = environ.get("HTTP_AUTHORIZATION", "")
+            principal = authenticate(self._services.keys, credentials, Scope.READ)
+            question = results.Question(*asked, principal, environ)
+            reply = results.answer(self._services, question)
+        except Exception as error:  # noqa: BLE001 - an edge: the caller is told
+            reply = problems.reply_to(error, "GET", environ["PATH_INFO"])
+        return reply.send(start_response)
+
+
+def _asked(environ: dict[str, Any]) -> tuple[str, str | None] | None:
+    """The job's id and the wait, if the request is a plain one."""
+    if environ["REQUEST_METHOD"] != "GET":
+        return None
+    path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+    if path == "/get_result":
+        found = _ID_AND_WAIT.fullmatch(query)
+        return None if found is None else (found[1], found[2])
+    of_path = _PATH.fullmatch(path)
+    if of_path is None or (wait := _WAIT.fullmatch(query)) is None:
+        return None
+    return of_path[1], wait[1]
