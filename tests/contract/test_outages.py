@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import socket
 import sqlite3
@@ -117,7 +118,7 @@ def test_a_wait_beyond_the_limit_of_waiters_is_answered_at_once(fragile: Stack, 
 
 
 def test_a_caller_who_hangs_up_makes_room_for_another(fragile: Stack, tmp_path: Path) -> None:
-    gates = (tmp_path / str(number) for number in range(100))
+    gates = (tmp_path / str(number) for number in itertools.count())
     first = fragile.submit("unserved")
     with pytest.raises(requests.ReadTimeout):
         fragile.request("GET", f"/get_result?job_id={first}&wait=20", timeout=0.5)
