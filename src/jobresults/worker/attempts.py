@@ -28,6 +28,7 @@ _BEGIN_SECONDS = 10.0
 # So much work is claimed ahead, by what the last jobs took. What waits behind a longer one is given
 # back.
 _AHEAD_SECONDS = 0.008
+_SHORT_SECONDS = 0.025
 _LONG_SECONDS = 0.05
 _MAX_AHEAD = 128
 _PROGRESS_EVENT_SECONDS = 5.0
@@ -93,11 +94,13 @@ class Attempts:
     @property
     def room(self) -> int:
         """How many more jobs may be claimed: a few milliseconds of work, by what the last ones
-        took; at least one if none runs.
+        took. At least one beside the running one if that is short, so that the executor need not
+        wait for the ledger between two jobs; none beside a long one.
         """
-        if self._open and self._running_seconds > _AHEAD_SECONDS:
+        if self._open and self._running_seconds > _SHORT_SECONDS:
             return 0
-        ahead = min(_MAX_AHEAD, max(1, int(_AHEAD_SECONDS / self._run_seconds)))
+        least = 2 if self._run_seconds < _SHORT_SECONDS else 1
+        ahead = min(_MAX_AHEAD, max(least, int(_AHEAD_SECONDS / self._run_seconds)))
         return max(0, ahead - len(self._open))
 
     def begin(self, jobs: Iterable[Claimed]) -> None:

@@ -7,6 +7,7 @@ It opens neither Redis nor the ledger. Whatever happens to it, its supervisor re
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -57,7 +58,7 @@ class TaskTimeout(BaseException):
 class Report:
     """The executor's end of the pipe, for one job; the task's threads may share it."""
 
-    def __init__(self, pipe: int, number: int) -> None:
+    def __init__(self, pipe: int, number: int, began_at_seconds: float) -> None:
         self._pipe = pipe
         self._number = number
         self._pid = os.getpid()
@@ -65,7 +66,7 @@ class Report:
         self._sending = False
         self._last_progress = 0.0
         self._held: bytes | None = None
-        self._began_at_seconds = time.monotonic()
+        self._began_at_seconds = began_at_seconds
 
     def progress(self, done: int, total: int | None, message: str | None) -> None:
         """Send progress, at most every 100 ms; what is held back goes out with the outcome."""
@@ -177,6 +178,7 @@ class Executor:
         status = 1
         try:
             become_executor(parent_pid)
+            gc.freeze()  # else collections touch, and so copy, what is shared with the supervisor
             logging.getLogger().addHandler(self._shipper)
             left = self._settings.worker.executor_max_jobs
             while left > 0 and (batch := read_frame(self._jobs)) is not None:
@@ -195,7 +197,7 @@ class Executor:
 
     def _run(self, number: int, job: Claimed) -> bool:
         """Whether this process is fit for another job."""
-        report = Report(self._reports, number)
+        report = Report(self._reports, number, self._board.begun_at_seconds)
         try:
             task = self._catalog.get(job.task)
         except UnknownTask as error:  # claims ask for known tasks only
@@ -213,7 +215,9 @@ class Executor:
         if pid == 0:
             try:
                 become_executor(executor_pid)
-                self._attempt(task, number, job, Report(self._reports, number))
+                began_at_seconds = self._board.begun_at_seconds
+                report = Report(self._reports, number, began_at_seconds)
+                self._attempt(task, number, job, report)
                 self._board.report(number)
             finally:
                 _leave(0)
