@@ -21,13 +21,16 @@ _WAIT = re.compile(r"(?:wait=([0-9]{1,6}))?")
 
 
 class FastLane:
-    """WSGI middleware around Flask."""
+    """WSGI middleware around Flask: `serve` is the application. Not `__call__`, which takes C stack
+    that each waiting request would keep.
+    """
 
     def __init__(self, application: Any, services: Services) -> None:
         self._application = application
         self._services = services
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer the request, or pass it on."""
         asked = _asked(environ)
         if asked is None:
             answer: Iterable[bytes] = self._application(environ, start_response)

@@ -16,12 +16,13 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
 class RequestContext:
-    """WSGI middleware around the whole application, framework errors included."""
+    """WSGI middleware around the whole application, framework errors included: `serve` is it."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer the request within its context."""
         request_id = environ.get("HTTP_X_REQUEST_ID")
         if request_id is None or not _ACCEPTABLE.fullmatch(request_id):
             request_id = uuid_utils.uuid7().hex

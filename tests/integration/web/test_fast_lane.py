@@ -67,7 +67,8 @@ def closed(app: Flask) -> Flask:
     def nowhere(*_: object) -> None:
         raise AssertionError("passed on to Flask")
 
-    app.wsgi_app._application._application = nowhere  # type: ignore[attr-defined]
+    request_context = app.wsgi_app.__self__  # type: ignore[attr-defined]
+    request_context._application.__self__._application = nowhere
     return app
 
 
