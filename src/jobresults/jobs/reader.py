@@ -46,13 +46,18 @@ class JobReader:
             NotFound: unknown, or not the owner's.
             LedgerUnavailable: and neither memory nor Redis has a copy of it.
         """
-        record = self._ended.get(job_id)
-        if record is not None and owner in (None, record.client):
+        record = self.remembered(job_id, owner)
+        if record is not None:
             return record
         # Another's job goes the way of an unknown one, so that they differ in nothing.
         if not UUID.fullmatch(job_id):
             raise NotFound("no such job")
         return self._read((job_id, owner))
+
+    def remembered(self, job_id: str, owner: str | None) -> JobRecord | None:
+        """The job, if it has ended and is in memory; no query is made."""
+        record = self._ended.get(job_id)
+        return record if record is not None and owner in (None, record.client) else None
 
     def ended(self, job_ids: Sequence[str]) -> list[str]:
         """Those of the jobs that have ended.

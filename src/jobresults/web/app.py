@@ -93,9 +93,9 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
     app.after_request(_not_stored)
+    app.wsgi_app = RequestContext(app.wsgi_app).serve  # type: ignore[method-assign]
     if settings.web.fast_lane:
-        app.wsgi_app = FastLane(app.wsgi_app, services)  # type: ignore[method-assign]
-    app.wsgi_app = RequestContext(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = FastLane(app.wsgi_app, services).serve  # type: ignore[method-assign]
     services.start()
     return app
 

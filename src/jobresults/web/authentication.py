@@ -27,12 +27,17 @@ def authenticate(keys: KeyRing, credentials: str, scope: Scope) -> Principal:
     Raises:
         Unauthenticated, Forbidden, LedgerUnavailable
     """
-    kind, _, token = credentials.partition(" ")
-    token = token.strip()
-    if kind.lower() != "bearer" or not token:
+    token = bearer_token(credentials)
+    if not token:
         raise Unauthenticated("send an API key: Authorization: Bearer <key>")
     principal = keys.authenticate(token)
     bind(client=principal.client)
     if scope not in principal.scopes:
         raise Forbidden(f"this API key lacks the scope {scope.value!r}")
     return principal
+
+
+def bearer_token(credentials: str) -> str:
+    """What the scheme `Bearer` presents; empty if it presents nothing."""
+    kind, _, token = credentials.partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""

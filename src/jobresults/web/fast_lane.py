@@ -10,10 +10,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobresults.accounts.api_keys import Scope
+from jobresults.jobs.states import State
+from jobresults.telemetry.logging_context import bound
 from jobresults.web import problems, results
-from jobresults.web.authentication import authenticate
+from jobresults.web.authentication import authenticate, bearer_token
+from jobresults.web.reply import Reply
+from jobresults.web.request_context import request_id
 from jobresults.web.services import Services
 
+_SCOPE = Scope.READ
 _ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _ID_AND_WAIT = re.compile(rf"job_id={_ID}(?:&wait=([0-9]{{1,6}}))?")
 _PATH = re.compile(rf"/v1/jobs/{_ID}/result")
@@ -21,25 +26,47 @@ _WAIT = re.compile(r"(?:wait=([0-9]{1,6}))?")
 
 
 class FastLane:
-    """WSGI middleware around Flask."""
+    """WSGI middleware around all else: `serve` is the application. Not `__call__`, which takes C
+    stack that each waiting request would keep.
+    """
 
     def __init__(self, application: Any, services: Services) -> None:
         self._application = application
         self._services = services
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer the request, or pass it on."""
         asked = _asked(environ)
         if asked is None:
-            answer: Iterable[bytes] = self._application(environ, start_response)
-            return answer
+            passed_on: Iterable[bytes] = self._application(environ, start_response)
+            return passed_on
+        id_ = request_id(environ)
+        reply = self._from_memory(environ, *asked)
+        if reply is None:
+            with bound(request_id=id_):
+                reply = self._answer(environ, *asked)
+        reply.add_header("X-Request-ID", id_)
+        return reply.send(start_response)
+
+    def _from_memory(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply | None:
+        """The answer, if key, job and result are in memory: nothing here waits, fails or logs."""
+        token = bearer_token(environ.get("HTTP_AUTHORIZATION", ""))
+        principal = self._services.keys.remembered(token)
+        if principal is None or _SCOPE not in principal.scopes:
+            return None
+        record = self._services.reader.remembered(job_id, principal.owner)
+        if record is None or record.state != State.SUCCEEDED:
+            return None
+        return results.ended_reply(record, results.Question(job_id, wait, principal, environ))
+
+    def _answer(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply:
         try:
             credentials = environ.get("HTTP_AUTHORIZATION", "")
-            principal = authenticate(self._services.keys, credentials, Scope.READ)
-            question = results.Question(*asked, principal, environ)
-            reply = results.answer(self._services, question)
+            principal = authenticate(self._services.keys, credentials, _SCOPE)
+            question = results.Question(job_id, wait, principal, environ)
+            return results.answer(self._services, question)
         except Exception as error:  # noqa: BLE001 - an edge: the caller is told
-            reply = problems.reply_to(error, "GET", environ["PATH_INFO"])
-        return reply.send(start_response)
+            return problems.reply_to(error, "GET", environ["PATH_INFO"])
 
 
 def _asked(environ: dict[str, Any]) -> tuple[str, str | None] | None:

@@ -28,11 +28,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         wsgi.Response = OneWriteResponse  # `wsgi.create` takes a class, but is not given one
         super().init_process()
 
-    def handle_request(self, *arguments: Any) -> None:
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, then let others run: a client that always has its next request ready
         would starve them, as reading what is there already does not switch greenlets.
         """
-        super().handle_request(*arguments)
+        super().handle_request(listener_name, req, sock, addr)
         gevent.sleep(0)
 
 

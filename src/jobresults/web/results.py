@@ -53,16 +53,26 @@ def answer(services: Services, question: Question) -> Reply:
         InvalidRequest, NotFound, Gone, LedgerUnavailable
     """
     environ, owner = question.environ, question.principal.owner
-    preferred = read_preferred_wait(environ)
+    cap_seconds = services.settings.web.wait_cap_seconds
     record = services.bell.wait(
         question.job_id,
-        read_wait(question.wait, preferred, services.settings.web.wait_cap_seconds),
+        read_wait(question.wait, read_preferred_wait(environ), cap_seconds),
         lambda: services.reader.get(question.job_id, owner),
         environ.get("gunicorn.socket"),
     )
     if not record.done:
         return pending_reply(services, question.principal, record)
+    return ended_reply(record, question)
+
+
+def ended_reply(record: JobRecord, question: Question) -> Reply:
+    """What there is once the job has ended.
+
+    Raises:
+        Gone
+    """
     reply = _ended_reply(record, question)
+    preferred = read_preferred_wait(question.environ)
     if preferred is not None and question.wait is None:
         reply.add_header("Preference-Applied", f"wait={preferred}")
     return reply

@@ -91,16 +91,14 @@ class DoneBell:
             return read()
         deadline = time.monotonic() + seconds
         with self._registered(job_id, client) as waiter:
-            record = read()  # not before: what ends from now on rings
-            while not record.done and not waiter.has_left and not self.draining:
+            while True:
+                record = read()  # registered before: what ends from now on rings
                 left_seconds = deadline - time.monotonic()
-                if left_seconds <= 0:
-                    break
+                if record.done or left_seconds <= 0 or waiter.has_left or self.draining:
+                    return record
+                del record  # thousands wait, each with as little as can be
                 waiter.woken.wait(left_seconds)
                 waiter.woken.clear()
-                if not waiter.has_left:
-                    record = read()
-        return record
 
     @contextmanager
     def _registered(self, job_id: str, client: Any) -> Iterator[_Waiter]:

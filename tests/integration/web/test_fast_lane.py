@@ -67,7 +67,7 @@ def closed(app: Flask) -> Flask:
     def nowhere(*_: object) -> None:
         raise AssertionError("passed on to Flask")
 
-    app.wsgi_app._application._application = nowhere  # type: ignore[attr-defined]
+    app.wsgi_app.__self__._application = nowhere  # type: ignore[attr-defined]
     return app
 
 
@@ -82,6 +82,16 @@ def test_the_lane_answers_as_flask_does(web: Web, route: str, job: str, caller: 
     answers = [web.get(closed(web.with_lane), target, key, **headers) for _ in range(2)]
     assert [seen(answer) for answer in answers] == [seen(expected)] * 2
     assert expected.headers["X-Request-ID"] == "r1"
+
+
+def test_a_result_in_memory_is_answered_without_a_query(web: Web) -> None:
+    target = BY_QUERY.format(web.driver.end(State.SUCCEEDED))
+    app = closed(web.with_lane)
+    assert web.get(app, target).status_code == 200
+    services = app.extensions["jobresults"]
+    services.database.close()
+    services.database.read = services.keys.authenticate = services.reader.get = None
+    assert (web.get(app, target).status_code, web.get(app, target).data) == (200, b"1")
 
 
 @pytest.mark.parametrize("query", ["wait=0", "wait=00"])

@@ -19,7 +19,7 @@ from jobresults.web import waiting
 from jobresults.web.waiting import DoneBell
 from tests.services.process import eventually
 
-LONG_SECONDS = 600.0
+LONG_SECONDS = 100.0
 BACKGROUND = {"done-bell", "bell-sweep"}
 
 
