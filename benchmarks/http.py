@@ -19,7 +19,7 @@ from rq.job import Job
 from benchmarks import load, tasks
 from benchmarks.load import Request
 from benchmarks.machine import Machine
-from benchmarks.processes import Process, running, until
+from benchmarks.processes import running, until
 from benchmarks.service import Service, sqlite_url
 from jobresults.embedded.stack import usable_port
 
@@ -137,9 +137,7 @@ def _ours(service: Service, ledger: str) -> list[Target]:
     ]
     if service.takes_arrays():
         requests = [_submit(service, many)]
-        targets.append(
-            Target("bulk submit", service.port, requests, _BULK_CONNECTIONS, _BULK_JOBS)
-        )
+        targets.append(Target("bulk submit", service.port, requests, _BULK_CONNECTIONS, _BULK_JOBS))
     return [
         Target(f"jobresults, {ledger}: {each.name}", *list(vars(each).values())[1:])
         for each in targets

@@ -41,43 +41,40 @@ class System:
 
 def measure(machine: Machine) -> dict[str, Any]:
     """All systems in turn, round by round."""
+    rates: dict[str, dict[str, list[float]]] = {}
+    missing: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        systems = [*_ours(machine, stack)]
-        rates: dict[str, dict[str, list[float]]] = {}
-        missing: dict[str, str] = {}
-        for peer in PEERS:
-            try:
-                systems.append(peer_system(machine, peer))
-            except CannotInstall as error:
-                missing[peer.name] = str(error)
+        systems = [*_ours(machine, stack), *_peers(machine, missing)]
         if machine.postgresql is None:
             missing["jobresults, PostgreSQL"] = NO_POSTGRESQL
-        for _ in range(machine.rounds):
-            for system in systems:
-                for workers in system.workers:
-                    if system.name in missing:
-                        continue
-                    try:
-                        rate = system.measure(workers)
-                    except (NotReady, RuntimeError, TimeoutError) as error:
-                        missing[system.name] = str(error)[-500:]
-                        continue
-                    print(f"  {system.name}, {workers}: {rate:,.0f} jobs/s", flush=True)
-                    rates.setdefault(system.name, {}).setdefault(str(workers), []).append(rate)
-    return {
-        "systems": [
-            {
-                "name": system.name,
-                "kind": system.kind,
-                "version": system.version,
-                "tuning": system.tuning,
-                "jobs_per_second": rates[system.name],
-            }
-            for system in systems
-            if system.name in rates
-        ],
-        "not_measured": missing,
-    }
+        turns = [(system, workers) for system in systems for workers in system.workers]
+        for system, workers in turns * machine.rounds:
+            if system.name in missing:
+                continue
+            try:
+                rate = system.measure(workers)
+            except (NotReady, RuntimeError, TimeoutError) as error:
+                missing[system.name] = str(error)[-500:]
+                continue
+            print(f"  {system.name}, {workers}: {rate:,.0f} jobs/s", flush=True)
+            rates.setdefault(system.name, {}).setdefault(str(workers), []).append(rate)
+    described = [
+        _description(system, rates[system.name]) for system in systems if system.name in rates
+    ]
+    return {"systems": described, "not_measured": missing}
+
+
+def _description(system: System, rates: dict[str, list[float]]) -> dict[str, Any]:
+    fields = ("name", "kind", "version", "tuning")
+    return {**{name: getattr(system, name) for name in fields}, "jobs_per_second": rates}
+
+
+def _peers(machine: Machine, missing: dict[str, str]) -> Iterator[System]:
+    for peer in PEERS:
+        try:
+            yield peer_system(machine, peer)
+        except CannotInstall as error:
+            missing[peer.name] = str(error)
 
 
 def _ours(machine: Machine, stack: contextlib.ExitStack) -> Iterator[System]:
@@ -89,7 +86,9 @@ def _ours(machine: Machine, stack: contextlib.ExitStack) -> Iterator[System]:
         rate = OurRate(service)
         yield System(f"jobresults, {ledger}", "ours", "", "", (1, 2), rate)
         if ledger == "SQLite":
-            note = "a process for each job" if tasks.HAS_ISOLATION else "no such option yet: as above"
+            note = (
+                "a process for each job" if tasks.HAS_ISOLATION else "no such option yet: as above"
+            )
             isolated = OurRate(service, task="clock_isolated")
             name = 'jobresults, SQLite, isolation="process"'
             yield System(name, "ours", "", note, (1, 2), isolated)

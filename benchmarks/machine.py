@@ -1,4 +1,4 @@
-"""What all measurements of a run share: a Redis, a PostgreSQL if there is one, and how much to do."""
+"""What the measurements of a run share: a Redis, perhaps a PostgreSQL, and how much to do."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def machine(directory: Path, *, quick: bool, full: bool) -> Iterator[Machine]:
     command += ["--dir", str(directory), "--save", "", "--appendonly", "no"]
     environ = clean_environ(os.environ)
     with contextlib.ExitStack() as stack:
-        (server,) = stack.enter_context(
-            running(command, log_directory=directory, environ=environ)
-        )
+        (server,) = stack.enter_context(running(command, log_directory=directory, environ=environ))
         client = redis.Redis(port=port)
         until(lambda: _answers(client), "Redis answers", server)
         postgresql = None

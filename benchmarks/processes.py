@@ -17,7 +17,7 @@ _numbers = itertools.count(1)
 
 
 class NotReady(RuntimeError):
-    """A process did not come to serve, or ended before it was told to; carries the end of its log."""
+    """A process did not come to serve or ended by itself; carries the end of its log."""
 
 
 class Process:
@@ -95,9 +95,7 @@ def running(
     try:
         for command in commands:
             started.append(
-                Process(
-                    command, log_directory=log_directory, environ=environ, directory=directory
-                )
+                Process(command, log_directory=log_directory, environ=environ, directory=directory)
             )
         yield started
     finally:

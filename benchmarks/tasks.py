@@ -1,4 +1,4 @@
-"""The job that is measured: it does nothing but look at the clock, so its result tells when it ran."""
+"""The job that is measured: it only looks at the clock, so its result tells when it ran."""
 
 from __future__ import annotations
 

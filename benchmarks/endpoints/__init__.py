@@ -1,1 +1,1 @@
-"""Yardsticks for HTTP: endpoints that do less than ours, or promise less, under the same gunicorn."""
+"""Yardsticks for HTTP: endpoints that do or promise less than ours, under the same gunicorn."""

@@ -5,6 +5,8 @@ newer versions: `uv pip compile - --universal --python-version 3.11 --generate-h
 --no-annotate` with the names on top of the `on_*` modules' imports, into `requirements-<name>.txt`.
 """
 
+# ruff: noqa: E501 - the table of peers reads by line
+
 from __future__ import annotations
 
 import subprocess

@@ -1,7 +1,7 @@
 """Hands jobs to a peer and reads their results; runs in the peer's own environment.
 
-    python driver.py <module> jobs <count>      one JSON line: when the first ran, when all were there
-    python driver.py <module> latency <count>   one JSON line: seconds from submit to result, each
+    python driver.py <module> jobs <count>     one JSON line: when the first ran, when all were done
+    python driver.py <module> latency <count>  one JSON line: seconds from submit to result, each
 
 Each job returns the clock when it ran. Jobs are queued first; "queued" on a line says that workers
 may start.

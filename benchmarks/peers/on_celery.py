@@ -7,9 +7,7 @@ import time
 
 from celery import Celery
 
-app = Celery(
-    "bench", broker=os.environ["BENCH_REDIS_URL"], backend=os.environ["BENCH_REDIS_URL"]
-)
+app = Celery("bench", broker=os.environ["BENCH_REDIS_URL"], backend=os.environ["BENCH_REDIS_URL"])
 app.conf.update(
     worker_prefetch_multiplier=128,
     worker_send_task_events=False,

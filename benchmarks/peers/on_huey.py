@@ -1,4 +1,4 @@
-"""Huey: Redis with blocking pops (its default), process workers, no periodic tasks (the command)."""
+"""Huey: Redis with blocking pops, its default; process workers, no periodic tasks."""
 
 import os
 import time
