@@ -13,14 +13,15 @@ from benchmarks.http import CONNECTIONS, result_requests
 from benchmarks.jobs import OurRate
 from benchmarks.load import Request
 from benchmarks.machine import NO_POSTGRESQL, Machine
-from benchmarks.processes import until
+from benchmarks.processes import NotReady, reason, until
 from benchmarks.service import Service, sqlite_url
 from jobresults.maintenance.main import duties_of
+from jobresults.redis_store import connect
 
 _FIRST_REDIS = 3
 _READ_JOBS = 1_000
 _QUEUED_JOBS = 200
-_SWEEPS = 10
+_SWEEPS = 11
 _LOAD_SECONDS = 2.0
 
 # Operation → milliseconds.
@@ -43,11 +44,17 @@ def measure(machine: Machine) -> dict[str, Any]:
                     print(f"  {operation}, {ledger.size:,} jobs: {milliseconds:.3f} ms", flush=True)
                     by_size = costs.setdefault(operation, {})
                     by_size.setdefault(str(ledger.size), []).append(milliseconds)
-    again = {"SQLite": _filled_again(machine, sqlite_url(machine, "flushed"))}
+    urls = {"SQLite": sqlite_url(machine, "flushed")}
     if machine.postgresql is None:
         missing["dispatching again, PostgreSQL"] = NO_POSTGRESQL
     else:
-        again["PostgreSQL"] = _filled_again(machine, machine.postgresql.new_database())
+        urls["PostgreSQL"] = machine.postgresql.new_database()
+    again = {}
+    for name, url in urls.items():
+        try:
+            again[name] = _filled_again(machine, url)
+        except NotReady as error:
+            missing[f"dispatching again, {name}"] = reason(error)
     return {
         "sizes": sizes,
         "milliseconds": costs,
@@ -63,55 +70,66 @@ class _Ledger:
         self.size = size
         url = sqlite_url(machine, f"growth-{size}")
         self._service = Service(machine, url, redis_number=redis_number)
-        self._rate = OurRate(self._service, seconds=machine.pick(2.0, 1.0))
+        self._rate = OurRate(self._service, seconds=machine.pick(2.0, 1.0), beside=("maintenance",))
         start = time.monotonic()
         self._filled = fill.ended(self._service.database, size)
         print(f"  {size:,} jobs written in {time.monotonic() - start:.0f} s", flush=True)
 
     def costs(self, missing: dict[str, str]) -> Iterator[tuple[str, float]]:
-        """Each operation once, and the ledger left as it was but for the jobs of `job`."""
-        service = self._service
-        yield "a job: claim, run, outcome", 1000 / self._rate(1)
-        with service.running("web"):
-            finished = result_requests(service, self._filled.some_ids(_READ_JOBS))
-            yield "poll of a finished job", _milliseconds(service, finished)
-            queued = result_requests(service, service.submit(_QUEUED_JOBS))
-            yield "poll of a queued job", _milliseconds(service, queued)
-            body = json.dumps({"task": "clock", "delay_seconds": 86_400})
-            submit = [Request("POST", "/v1/jobs", service.headers, body)]
-            yield "submit", _milliseconds(service, submit)
-        service.forget_queued()
-        try:
-            yield "a sweep of maintenance", self._sweep_milliseconds()
-        except (AttributeError, TypeError) as error:  # its insides are no interface
-            missing["a sweep of maintenance"] = repr(error)
+        """Each operation once, and the ledger left as it was but for the jobs of the first."""
+        operations: dict[str, Callable[[], float]] = {
+            "a job: claim, run, outcome": lambda: 1000 / self._rate(1),
+            "poll of a finished job": self._poll_finished,
+            "poll of a queued job": self._poll_queued,
+            "submit": self._submit,
+            "a sweep of maintenance": self._sweep,
+        }
+        with self._service.running("web"):
+            for name, operation in operations.items():
+                try:
+                    yield name, operation()
+                except (NotReady, RuntimeError, TimeoutError, AttributeError, TypeError) as error:
+                    missing[f"{name}, {self.size:,} jobs"] = reason(error)
+                self._service.forget_queued()
 
-    def _sweep_milliseconds(self) -> float:
+    def _poll_finished(self) -> float:
+        requests = result_requests(self._service, self._filled.some_ids(_READ_JOBS))
+        return self._milliseconds(requests)
+
+    def _poll_queued(self) -> float:
+        ids = self._service.submit(_QUEUED_JOBS)
+        return self._milliseconds(result_requests(self._service, ids))
+
+    def _submit(self) -> float:
+        body = json.dumps({"task": "clock", "delay_seconds": 86_400})
+        return self._milliseconds([Request("POST", "/v1/jobs", self._service.headers, body)])
+
+    def _milliseconds(self, requests: list[Request]) -> float:
+        """How long the web process is busy with one request: it is saturated meanwhile."""
+        port = self._service.port
+        seen = load.run(port, requests, connections=CONNECTIONS, seconds=_LOAD_SECONDS)
+        if seen.refused > seen.requests / 100:
+            raise RuntimeError(f"{seen.refused} of {seen.requests} requests were refused")
+        return 1000 / seen.requests_per_second
+
+    def _sweep(self) -> float:
+        """All duties of maintenance, when there is nothing to do. Its insides are no interface: if
+        they have changed, this one figure is missing.
+        """
         service = self._service
+        make: Callable[..., Any] = duties_of
         queues = list(service.settings.worker.queues)
-        # Annotated so that this module outlives changes of its callee's signature.
-        duties: Callable[..., Any] = duties_of
-        client: Any = service.redis
-        client.resting_until = 0.0
-        sweep = duties(service.database, client, service.settings, queues)
+        duties = make(service.database, connect(service.settings.redis), service.settings, queues)
         times = []
         for _ in range(_SWEEPS):
             start = time.perf_counter()
-            for duty in sweep:
+            for duty in duties:
                 duty.run()
             times.append(time.perf_counter() - start)
         return sorted(times)[_SWEEPS // 2] * 1000
 
     def close(self) -> None:
         self._service.close()
-
-
-def _milliseconds(service: Service, requests: list[Request]) -> float:
-    """How long the web process is busy with one request: it is saturated meanwhile."""
-    seen = load.run(service.port, requests, connections=CONNECTIONS, seconds=_LOAD_SECONDS)
-    if seen.refused > seen.requests / 100:
-        raise RuntimeError(f"{seen.refused} of {seen.requests} requests were refused")
-    return 1000 / seen.requests_per_second
 
 
 def _filled_again(machine: Machine, url: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from typing import Any
 from benchmarks import tasks
 from benchmarks.machine import NO_POSTGRESQL, Machine
 from benchmarks.peers import HERE, PEERS, CannotInstall, Peer
-from benchmarks.processes import NotReady, running
-from benchmarks.service import Service, sqlite_url
+from benchmarks.processes import NotReady, reason, running
+from benchmarks.service import Role, Service, sqlite_url
 
 _SECONDS = 3.0
 _FEWEST, _MOST = 150, 20_000
@@ -54,7 +54,7 @@ def measure(machine: Machine) -> dict[str, Any]:
             try:
                 rate = system.measure(workers)
             except (NotReady, RuntimeError, TimeoutError) as error:
-                missing[system.name] = str(error)[-500:]
+                missing[system.name] = reason(error)
                 continue
             print(f"  {system.name}, {workers}: {rate:,.0f} jobs/s", flush=True)
             rates.setdefault(system.name, {}).setdefault(str(workers), []).append(rate)
@@ -74,7 +74,7 @@ def _peers(machine: Machine, missing: dict[str, str]) -> Iterator[System]:
         try:
             yield peer_system(machine, peer)
         except CannotInstall as error:
-            missing[peer.name] = str(error)
+            missing[peer.name] = reason(error)
 
 
 def _ours(machine: Machine, stack: contextlib.ExitStack) -> Iterator[System]:
@@ -95,26 +95,36 @@ def _ours(machine: Machine, stack: contextlib.ExitStack) -> Iterator[System]:
 
 
 class OurRate:
-    """Jobs a second of ours, web and maintenance running beside as always."""
+    """Jobs a second of ours, with web and maintenance beside the workers as always."""
 
-    def __init__(self, service: Service, *, task: str = "clock", seconds: float = _SECONDS) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        task: str = "clock",
+        seconds: float = _SECONDS,
+        beside: tuple[Role, ...] = ("web", "maintenance"),
+    ) -> None:
         self._service, self._task, self._seconds = service, task, seconds
-        self._rates: dict[int, float] = {}
+        self._beside = beside
+        self._counts: dict[int, int] = {}
 
     def __call__(self, workers: int) -> float:
-        with self._service.running("web", "maintenance"):
-            if workers not in self._rates:  # so many that it takes some seconds
-                self._rates[workers] = self._measure(_FEWEST, workers)
-                if self._rates[workers] * self._seconds > 10 * _FEWEST:
-                    self._rates[workers] = self._measure(10 * _FEWEST, workers)
-            count = min(_MOST, max(_FEWEST, round(self._rates[workers] * self._seconds)))
-            self._rates[workers] = self._measure(count, workers)
-        return self._rates[workers]
+        """So many jobs that they take some seconds: as the last rate says, else in a few steps."""
+        with self._service.running(*self._beside):
+            count = self._counts.get(workers, _FEWEST)
+            while True:
+                rate = self._measure(count, workers)
+                wanted = min(_MOST, max(_FEWEST, round(rate * self._seconds)))
+                self._counts[workers] = min(wanted, 10 * count)
+                if self._counts[workers] < 2 * count:
+                    return rate
+                count = self._counts[workers]
 
     def _measure(self, count: int, workers: int) -> float:
         service = self._service
         ids = service.submit(count, task=self._task)
-        roles = ("worker",) * workers
+        roles: tuple[Role, ...] = ("worker",) * workers
         with service.running(*roles):
             ended_at = service.run_until_done(ids)
         clocks = service.results(ids)

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.jobs import drive, peer_environ
 from benchmarks.machine import NO_POSTGRESQL, Machine
 from benchmarks.peers import PEERS, CannotInstall
-from benchmarks.processes import NotReady
+from benchmarks.processes import NotReady, reason
 from benchmarks.service import Service, sqlite_url
 
 _WARM_UP = 20
@@ -45,7 +45,7 @@ def measure(machine: Machine) -> dict[str, Any]:
                 raise CannotInstall(NO_POSTGRESQL)
             seen = drive(machine, peer, peer_environ(machine, peer), "latency", count, 1)
         except (CannotInstall, NotReady) as error:
-            missing[peer.name] = str(error)[-500:]
+            missing[peer.name] = reason(error)
             continue
         seconds[peer.name] = seen["seconds"]
         _tell(peer.name, seconds[peer.name])

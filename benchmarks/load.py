@@ -34,7 +34,7 @@ done = function(summary, latency)
   io.write(string.format('\\nJSON {"requests": %%d, "microseconds": %%d, "refused": %%d,'
     .. ' "broken": %%d, "p50": %%f, "p99": %%f}\\n',
     summary.requests, summary.duration, errors.status,
-    errors.connect + errors.read + errors.write + errors.timeout,
+    errors.connect + errors.read + errors.write,
     latency:percentile(50), latency:percentile(99)))
 end
 """
@@ -101,7 +101,15 @@ def _with_wrk(port: int, requests: Sequence[Request], *, connections: int, secon
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_SCRIPT % "\n".join(request.as_lua() for request in requests))
         script.flush()
-        words = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
+        # Without it what takes longer than 2 s is no answer to wrk.
+        words = [
+            "--timeout",
+            "30s",
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(seconds))}s",
+            "--latency",
+        ]
         command = ["wrk", *words, "-s", script.name, f"http://127.0.0.1:{port}"]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     line = next(line for line in printed.splitlines() if line.startswith("JSON "))

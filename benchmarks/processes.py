@@ -20,6 +20,12 @@ class NotReady(RuntimeError):
     """A process did not come to serve or ended by itself; carries the end of its log."""
 
 
+def reason(error: Exception) -> str:
+    """Why something was not measured, on one line: the last one, where tracebacks say it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__
+
+
 class Process:
     """One running program and its children."""
 

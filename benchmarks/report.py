@@ -106,8 +106,8 @@ def _http(part: Results) -> Iterator[str]:
 def _growth(part: Results) -> Iterator[str]:
     yield from _heading(
         "Cost as the ledger grows",
-        "Milliseconds of an operation with so many ended jobs in an SQLite ledger: of requests while "
-        "the web process is saturated, of a job while the worker is. `×` is the ratio to the "
+        "Milliseconds of an operation with so many ended jobs in an SQLite ledger: of requests "
+        "while the web process is saturated, of a job while the worker is. `×` is the ratio to the "
         "smallest ledger.",
         picture="growth.svg",
     )

@@ -39,7 +39,11 @@ class _Target:
         except (KeyError, StopIteration, ValueError, ZeroDivisionError):
             return Verdict(self.part, self.what, wanted, None, False)
         met = value >= self.limit if self.bound == "≥" else value <= self.limit
-        return Verdict(self.part, self.what, wanted, f"{value:,.3g}{self.unit}", met)
+        return Verdict(self.part, self.what, wanted, f"{_digits(value)}{self.unit}", met)
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def verdicts(results: Results) -> Iterator[Verdict]:

@@ -20,7 +20,7 @@ from sqlalchemy import update
 from benchmarks import fill, load
 from benchmarks.http import result_requests
 from benchmarks.machine import Machine
-from benchmarks.processes import NotReady
+from benchmarks.processes import NotReady, reason
 from benchmarks.service import Service, sqlite_url
 from jobresults.jobs.model import job
 from jobresults.redis_store import BELL_CHANNEL
@@ -39,7 +39,7 @@ def measure(machine: Machine) -> dict[str, Any]:
         try:
             figures.append(_with_waiters(machine, count))
         except (NotReady, OSError, RuntimeError, TimeoutError) as error:
-            missing[f"{count:,} waiters"] = str(error)[-500:]
+            missing[f"{count:,} waiters"] = reason(error)
             continue
         print(f"  {_told(figures[-1])}", flush=True)
     return {"figures": figures, "not_measured": missing}

@@ -1,6 +1,4 @@
-"""saq: more concurrent jobs than its default of ten; blocking pops and waking by pub/sub are its
-own.
-"""
+"""saq: more concurrent jobs than its default of ten; it pops with a blocking read."""
 
 import functools
 import os
@@ -38,5 +36,7 @@ def result(job):
 
 
 def wait(job):
-    run(job.refresh(until_complete=10))
+    # Not `refresh(until_complete=…)`: it misses a job that ends before it has subscribed.
+    while result(job) is None:
+        time.sleep(0.001)
     return job.result
