@@ -156,4 +156,4 @@ def _filled_again(machine: Machine, url: str) -> dict[str, Any]:
 def _listed(service: Service) -> int:
     """How many entries all of Redis' lists hold."""
     lists: Any = service.redis.scan_iter(_type="LIST", count=1_000)
-    return sum(int(service.redis.llen(key)) for key in lists)  # type: ignore[arg-type]
+    return sum(int(service.redis.llen(key)) for key in lists)

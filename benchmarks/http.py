@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -104,7 +105,7 @@ def _yardsticks(machine: Machine, stack: contextlib.ExitStack) -> list[Target]:
         processes = stack.enter_context(
             running(command, log_directory=machine.directory, environ=environ)
         )
-        until(lambda port=port: load.status(port, "/"), f"{name} serves", *processes)
+        until(partial(load.status, port, "/"), f"{name} serves", *processes)
     reads = [Request("GET", f"/result?job_id={job.id}") for job in _finished_by_rq(machine)]
     return [
         Target("raw WSGI callable that does nothing", ports["raw_wsgi"], [Request("GET", "/")]),

@@ -124,7 +124,7 @@ class OurRate:
     def _measure(self, count: int, workers: int) -> float:
         service = self._service
         ids = service.submit(count, task=self._task)
-        roles: tuple[Role, ...] = ("worker",) * workers
+        roles: list[Role] = ["worker"] * workers
         with service.running(*roles):
             ended_at = service.run_until_done(ids)
         clocks = service.results(ids)

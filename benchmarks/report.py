@@ -119,7 +119,7 @@ def _growth(part: Results) -> Iterator[str]:
     yield from [*_table(("operation, ms", "stored jobs", "min", "median", "max", "×"), rows), ""]
     yield "Maintenance finds an empty Redis and a ledger full of queued jobs, as after FLUSHALL:"
     yield ""
-    rows = [
+    found_again = [
         (
             ledger,
             f"{found['jobs']:,}",
@@ -130,7 +130,7 @@ def _growth(part: Results) -> Iterator[str]:
         for ledger, found in part["dispatched_again"].items()
     ]
     columns = ("ledger", "queued jobs", "s until the first", "s until all", "jobs/s")
-    yield from [*_table(columns, rows), ""]
+    yield from [*_table(columns, found_again), ""]
 
 
 def _waiters(part: Results) -> Iterator[str]:

@@ -60,7 +60,7 @@ def jobs_rate(part: Results, name: str, workers: int) -> float:
 def best_peer(part: Results, workers: int) -> float:
     """The fastest that is neither ours nor RQ nor durable."""
     return max(
-        median(system["jobs_per_second"][str(workers)])
+        float(median(system["jobs_per_second"][str(workers)]))
         for system in part["systems"]
         if system["kind"] == "peer" and str(workers) in system["jobs_per_second"]
     )
@@ -128,7 +128,7 @@ def _rss(prefix: str, *, leave_out: str = "") -> Callable[[Results], float]:
     def figure(part: Results) -> float:
         return sum(
             [
-                each["rss_mib"]
+                float(each["rss_mib"])
                 for each in part["processes"]
                 if each["process"].startswith(prefix) and each["process"] != leave_out
             ]

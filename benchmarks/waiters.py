@@ -47,7 +47,7 @@ def measure(machine: Machine) -> dict[str, Any]:
 
 def _with_waiters(machine: Machine, count: int) -> dict[str, Any]:
     events = machine.pick(200, 50)
-    limits = {
+    limits: dict[str, Any] = {
         "JOBRESULTS_WEB__WORKER_CONNECTIONS": str(count + 500),
         "JOBRESULTS_WEB__MAX_WAITERS": str(count + 10),
     }
