@@ -76,7 +76,7 @@ class _Ledger:
         print(f"  {size:,} jobs written in {time.monotonic() - start:.0f} s", flush=True)
 
     def costs(self, missing: dict[str, str]) -> Iterator[tuple[str, float]]:
-        """Each operation once, and the ledger left as it was but for the jobs of the first."""
+        """Each operation once; the ledger is left as it was."""
         operations: dict[str, Callable[[], float]] = {
             "a job: claim, run, outcome": lambda: 1000 / self._rate(1),
             "poll of a finished job": self._poll_finished,
@@ -90,7 +90,7 @@ class _Ledger:
                     yield name, operation()
                 except (NotReady, RuntimeError, TimeoutError, AttributeError, TypeError) as error:
                     missing[f"{name}, {self.size:,} jobs"] = reason(error)
-                self._service.forget_queued()
+                self._service.forget_younger(self._filled.id(self.size))
 
     def _poll_finished(self) -> float:
         requests = result_requests(self._service, self._filled.some_ids(_READ_JOBS))

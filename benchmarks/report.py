@@ -125,7 +125,7 @@ def _growth(part: Results) -> Iterator[str]:
             f"{found['jobs']:,}",
             f"{found['until_first_seconds']:.1f}",
             f"{found['seconds']:.1f}",
-            f"{found['jobs'] / (found['seconds'] - found['until_first_seconds']):,.0f}",
+            f"{found['jobs'] / max(0.01, found['seconds'] - found['until_first_seconds']):,.0f}",
         )
         for ledger, found in part["dispatched_again"].items()
     ]

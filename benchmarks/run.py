@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ _FALSE = ("", "0", "no", "false")
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or its servers would stay behind
     only, quick = os.environ.get("ONLY", ""), os.environ.get("QUICK", "") not in _FALSE
     full = os.environ.get("BENCH_FULL", "0" if quick else "1") not in _FALSE
     chosen = only.split(",") if only else list(PARTS)

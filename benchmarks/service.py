@@ -30,6 +30,7 @@ CLIENT = "benchmark"
 _BULK = 500
 _THREADS = 8
 _CHUNK = 500
+_FORGET = 5_000
 Role = Literal["web", "worker", "maintenance"]
 
 
@@ -133,11 +134,15 @@ class Service:
             values.append(float(body))
         return values
 
-    def forget_queued(self) -> None:
-        """Delete the jobs that wait, here and in Redis."""
+    def forget_younger(self, job_id: str) -> None:
+        """Delete the jobs that came after this one, and all that Redis holds of any."""
         self.redis.flushdb()
-        with self.database.write() as connection:
-            connection.execute(delete(job).where(job.c.state == "queued"))
+        younger = select(job.c.id).where(job.c.id > job_id).limit(_FORGET)
+        left = _FORGET
+        while left == _FORGET:
+            with self.database.write() as connection:
+                gone = delete(job).where(job.c.id.in_(younger)).returning(job.c.id)
+                left = len(connection.execute(gone).all())
 
     def run_until_done(self, ids: Sequence[str], within_seconds: float = 120) -> float:
         """The clock when the last of the jobs was readable, asked about a hundred times a second.

@@ -121,7 +121,8 @@ def _growth(operation: str) -> Callable[[Results], float]:
 
 
 def _redis(key: str) -> Callable[[Results], float]:
-    return lambda part: max(0.0, float(part["redis_bytes"]["jobresults"][key]))
+    """To 10 bytes: Redis' own tables grow in steps."""
+    return lambda part: abs(round(float(part["redis_bytes"]["jobresults"][key]), -1))
 
 
 def _rss(prefix: str, *, leave_out: str = "") -> Callable[[Results], float]:
