@@ -51,8 +51,8 @@ stock-faults: install ## Do the same to stock RQ and print what happens; takes t
 soak: install ## Kill everything at random under 1,000 jobs, then audit them; SOAK_DATABASE=postgresql, SOAK_SEED=…
 	@$(BIN)/python -m tests.faults.soak
 
-bench: install ## Measure beside an empty endpoint and the stock RQ worker; writes benchmarks/RESULTS.md
-	@$(BIN)/python -m benchmarks.run
+bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs one part; writes benchmarks/RESULTS.md
+	@ONLY='$(ONLY)' QUICK='$(QUICK)' $(BIN)/python -m benchmarks.run
 
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv

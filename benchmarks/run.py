@@ -1,251 +1,126 @@
-"""Measure this service beside its yardsticks; write the figures to RESULTS.md (`make bench`)."""
+"""Measure this service beside its peers (`make bench`): RESULTS.md, results.json and pictures.
+
+ONLY=jobs (or another part) measures one part and keeps the others' figures, QUICK=1 looks roughly,
+BENCH_FULL=0 leaves out the ledger of 10^6 jobs.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import platform
-import statistics
-import subprocess
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import psutil
-import redis
-import requests
-from rq import Queue
+from benchmarks import growth, http, jobs, latency, memory, plot, report, waiters
+from benchmarks.machine import Machine, machine, server_version
+from benchmarks.targets import growth_ratio, verdicts
+from jobresults.embedded.redis import find_server
 
-from benchmarks import load
-from benchmarks.stock_noop import noop
-from jobresults.accounts.api_keys import issue
-from jobresults.configuration import load_settings
-from jobresults.database import migrate, open_database
-from jobresults.embedded.redis import private_redis
-from jobresults.embedded.stack import usable_port
-
-ROUNDS = 3
-SECONDS = 4.0
-CONNECTIONS = 32
-JOBS = 300
-ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).parent
+PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
+    "jobs": jobs.measure,
+    "latency": latency.measure,
+    "http": http.measure,
+    "growth": growth.measure,
+    "waiters": waiters.measure,
+    "memory": memory.measure,
+}
+_PACKAGES = ("flask", "gunicorn", "gevent", "rq", "redis", "SQLAlchemy", "psycopg")
+_FALSE = ("", "0", "no", "false")
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        settings = load_settings(environ={})
-        private = stack.enter_context(private_redis(settings, Path(directory)))
-        redis_process = subprocess.Popen(private.command)
-        stack.callback(redis_process.wait)
-        stack.callback(redis_process.terminate)
-        client = redis.Redis.from_url(private.url)
-        _until(lambda: _answers(client))
-        port, empty_port = usable_port("127.0.0.1", 0), usable_port("127.0.0.1", 0)
-        environ = {
-            **os.environ,
-            "JOBRESULTS_REDIS__URL": private.url,
-            "JOBRESULTS_DATABASE__URL": f"sqlite:///{directory}/ledger.db",
-            "JOBRESULTS_TASKS__MODULES": '["benchmarks.noop", "jobresults.tasks.score"]',
-            "JOBRESULTS_WEB__PORT": str(port),
-            "JOBRESULTS_WEB__WORKERS": "1",
-            "JOBRESULTS_WEB__MAX_REQUESTS": "0",
-            "JOBRESULTS_LOGGING__LEVEL": "warning",
-            "PYTHONPATH": str(ROOT),
-        }
-        settings = load_settings(environ=environ)
-        migrate(settings.database)
-        key = issue(open_database(settings.database), client="benchmark")
-        empty = ["--config", "benchmarks/empty.conf.py", "--bind", f"127.0.0.1:{empty_port}"]
-        stack.enter_context(_running(environ, "gunicorn", *empty, "benchmarks.empty_app:app"))
-        web, worker, maintenance = (
-            stack.enter_context(_running(environ, "jobresults.cli.main", name))
-            for name in ("web", "worker", "maintenance")
-        )
-        _until(lambda: _serves(port, "/status/ready"))
-        _until(lambda: _serves(empty_port, "/"))
-        session = requests.Session()
-        session.headers["Authorization"] = f"Bearer {key}"
-        base = f"http://127.0.0.1:{port}"
-        job = session.post(
-            f"{base}/v1/jobs", json={"task": "noop"}, headers={"Prefer": "wait=20"}
-        ).json()
-        figures = {
-            **_polls(port, empty_port, key, job["job_id"]),
-            **_jobs(session, base, client, environ),
-            **_submits(port, key),
-        }
-        sizes = {
-            "web: gunicorn's master and one worker": _rss_mib(web),
-            "worker, idle": _rss_mib(worker),
-            "maintenance": _rss_mib(maintenance),
-            "Redis": _rss_mib(redis_process),
-        }
-    _write(figures, sizes)
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or its servers would stay behind
+    only, quick = os.environ.get("ONLY", ""), os.environ.get("QUICK", "") not in _FALSE
+    full = os.environ.get("BENCH_FULL", "0" if quick else "1") not in _FALSE
+    chosen = only.split(",") if only else list(PARTS)
+    unknown = [name for name in chosen if name not in PARTS]
+    if unknown:
+        print(f"no such part: {', '.join(unknown)}; parts: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    results = _earlier() if only else {}
+    failed = []
+    with (
+        tempfile.TemporaryDirectory(prefix="jobresults-bench-", dir="/tmp") as directory,
+        machine(Path(directory), quick=quick, full=full) as shared,
+    ):
+        results["run"] = _run(shared, only, quick)
+        for name in chosen:
+            print(f"{name}:", flush=True)
+            start = time.monotonic()
+            try:
+                figures = PARTS[name](shared)
+            except Exception:  # noqa: BLE001 - the other parts' figures are worth having
+                traceback.print_exc()
+                failed.append(name)
+                continue
+            figures |= {"measured_on": results["run"]["measured_on"], "quick": quick}
+            results[name] = figures
+            _write(results)
+            print(f"  ({time.monotonic() - start:.0f} s)", flush=True)
+    for verdict in verdicts(results):
+        measured = verdict.measured or "not measured"
+        print(f"{'yes' if verdict.met else 'no ':3} {verdict.what}: {measured} ({verdict.wanted})")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _polls(port: int, empty_port: int, key: str, job_id: str) -> dict[str, list[float]]:
-    """Requests a second for a finished job's result, in turn with the empty endpoint's."""
-    poll = load.request("GET", f"/get_result?job_id={job_id}", key=key)
-    figures: dict[str, list[float]] = {
-        "poll": [],
-        "empty": [],
-        "poll p99 ms": [],
-        "empty p99 ms": [],
+def _earlier() -> dict[str, Any]:
+    file = HERE / "results.json"
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
+def _run(shared: Machine, only: str, quick: bool) -> dict[str, Any]:
+    options = [f"ONLY={only}"] if only else []
+    options += ["QUICK=1"] if quick else []
+    versions = {
+        "Python": platform.python_version(),
+        "Redis": server_version(find_server()),
+        **({"PostgreSQL": shared.postgresql.version} if shared.postgresql else {}),
+        **{name: version(name) for name in _PACKAGES},
     }
-    for _ in range(ROUNDS):
-        for name, at, message in (
-            ("empty", empty_port, load.request("GET", "/")),
-            ("poll", port, poll),
-        ):
-            seen = load.run(at, message, expected=b"200", connections=CONNECTIONS, seconds=SECONDS)
-            assert not seen.unexpected, f"{name}: {seen}"
-            figures[name].append(seen.requests_per_second)
-            figures[f"{name} p99 ms"].append(seen.p99_ms)
-    return figures
+    return {
+        "command": " ".join(["make bench", *options]),
+        "measured_on": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "versions": versions,
+    }
 
 
-def _submits(port: int, key: str) -> dict[str, list[float]]:
-    """Accepted jobs a second. Each is committed to the ledger, with fsync, before its 202."""
-    message = load.request(
-        "POST", "/v1/jobs", key=key, body=b'{"task": "noop", "delay_seconds": 3600}'
-    )
-    figures = []
-    for _ in range(ROUNDS):
-        seen = load.run(port, message, expected=b"202", connections=CONNECTIONS, seconds=SECONDS)
-        # Many writers at once may find SQLite locked for longer than they wait.
-        assert set(seen.unexpected) <= {b"503"}, seen
-        figures.append(seen.requests_per_second - sum(seen.unexpected.values()) / SECONDS)
-    return {"submit": figures}
-
-
-def _jobs(
-    session: requests.Session, base: str, client: redis.Redis, environ: dict[str, str]
-) -> dict[str, list[float]]:
-    """Jobs a second of one worker of ours and one stock rq Worker, results stored, in turn."""
-    figures: dict[str, list[float]] = {"jobs": [], "rq jobs": []}
-    for _ in range(ROUNDS):
-        figures["jobs"].append(_our_jobs_per_second(session, base))
-        figures["rq jobs"].append(_rq_jobs_per_second(client, environ))
-    return figures
-
-
-def _our_jobs_per_second(session: requests.Session, base: str) -> float:
-    """From the first start to the last end, by the ledger's own times."""
-    ids = [
-        session.post(f"{base}/v1/jobs", json={"task": "noop", "tags": ["bench"]}).json()["job_id"]
-        for _ in range(JOBS)
-    ]
-    bodies = [session.get(f"{base}/v1/jobs/{job_id}", params={"wait": 60}).json() for job_id in ids]
-    assert all(body["state"] == "succeeded" for body in bodies)
-    starts = [_seconds(body["started_at"]) for body in bodies]
-    # The worker keeps up with submission in part; what counts is its busy stretch.
-    return len(ids) / (max(_seconds(body["ended_at"]) for body in bodies) - min(starts))
-
-
-def _rq_jobs_per_second(client: redis.Redis, environ: dict[str, str]) -> float:
-    queue = Queue("stock", connection=client)
-    jobs = [queue.enqueue(noop) for _ in range(JOBS)]
-    url = environ["JOBRESULTS_REDIS__URL"]
-    subprocess.run(
-        [sys.executable, "-m", "rq.cli", "worker", "--burst", "--quiet", "--url", url, "stock"],
-        env=environ,
-        check=True,
-        cwd=ROOT,
-    )
-    for job in jobs:
-        job.refresh()
-    stretch = max(job.ended_at for job in jobs) - min(job.started_at for job in jobs)
-    return JOBS / float(stretch.total_seconds())
-
-
-def _write(figures: dict[str, list[float]], sizes: dict[str, float]) -> None:
-    rows = [
-        ("`GET /get_result` of a finished job, requests/s", "poll", "empty"),
-        ("an empty Flask endpoint, same gunicorn settings, requests/s", "empty", "empty"),
-        ("the same, slowest hundredth of polls, ms", "poll p99 ms", "empty p99 ms"),
-        ("`POST /v1/jobs`, committed with fsync before the 202, requests/s", "submit", "empty"),
-        ("one worker, a fork per job, outcome in the ledger, jobs/s", "jobs", "rq jobs"),
-        ("one stock `rq.Worker`, result in Redis, jobs/s", "rq jobs", "rq jobs"),
-    ]
-    lines = [
-        "# Results",
-        "",
-        "Made by `make bench`. Machines are noisy: read the ratios, taken in turn within one run.",
-        "",
-        f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}; "
-        + ", ".join(
-            f"{name} {version(name)}"
-            for name in ("flask", "gunicorn", "gevent", "rq", "redis", "SQLAlchemy")
+def _write(results: dict[str, Any]) -> None:
+    """After each part, so that a run that is cut short leaves what it found."""
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (HERE / "RESULTS.md").write_text(report.markdown(results))
+    if "jobs" in results:
+        rates = {
+            system["name"]: median(system["jobs_per_second"]["1"])
+            for system in results["jobs"]["systems"]
+            if "1" in system["jobs_per_second"]
+        }
+        picture = plot.bars(
+            "Jobs per second, one worker process", rates, ours="jobresults", unit="jobs/s"
         )
-        + f"; SQLite ledger; {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s; "
-        f"{JOBS} jobs a round; the load comes from the same machine.",
-        "",
-        "| what | min | median | max | × its yardstick (median) |",
-        "|---|---|---|---|---|",
-    ]
-    for text, name, yardstick in rows:
-        values, other = figures[name], statistics.median(figures[yardstick])
-        lines.append(
-            f"| {text} | {min(values):.0f} | {statistics.median(values):.0f} | {max(values):.0f} "
-            f"| {statistics.median(values) / other:.2f} |"
-        )
-    lines += [
-        "",
-        "The yardstick is the empty endpoint for HTTP, the stock worker for jobs.",
-        "",
-        "| process | RSS MiB |",
-        "|---|---|",
-    ]
-    lines += [f"| {name} | {size:.0f} |" for name, size in sizes.items()]
-    text = "\n".join(lines) + "\n"
-    (ROOT / "benchmarks" / "RESULTS.md").write_text(text)
-    print(text)
-
-
-@contextlib.contextmanager
-def _running(environ: dict[str, str], *module: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", *module], env=environ, cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _rss_mib(process: subprocess.Popen[bytes]) -> float:
-    tree = psutil.Process(process.pid)
-    return sum(part.memory_info().rss for part in (tree, *tree.children(recursive=True))) / 2**20
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def _answers(client: redis.Redis) -> Any:
-    with contextlib.suppress(redis.RedisError):
-        return client.ping()
-
-
-def _serves(port: int, path: str) -> bool:
-    with contextlib.suppress(requests.RequestException):
-        return requests.get(f"http://127.0.0.1:{port}{path}", timeout=2).ok
-    return False
-
-
-def _until(true: Callable[[], Any], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError("a process did not become ready")
-        time.sleep(0.05)
+        (HERE / "jobs.svg").write_text(picture)
+    if "growth" in results:
+        costs = results["growth"]["milliseconds"]
+        series = {
+            name: [(float(size), growth_ratio(by_size, int(size))) for size in by_size]
+            for name, by_size in costs.items()
+        }
+        title = "Cost of an operation, as a multiple of that in a ledger of 1,000 jobs"
+        (HERE / "growth.svg").write_text(plot.lines(title, series, x_name="jobs in the ledger"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Yardsticks for HTTP: endpoints that do or promise less than ours, under the same gunicorn."""
