@@ -30,8 +30,8 @@ class WebSettings(_Section):
     port: Port = 8000
     workers: Count = 2
     worker_connections: Count = 6000
-    max_requests: Annotated[int, Field(ge=0)] = 10_000
-    max_requests_jitter: Annotated[int, Field(ge=0)] = 1_000
+    max_requests: Annotated[int, Field(ge=0)] = 1_000_000
+    max_requests_jitter: Annotated[int, Field(ge=0)] = 100_000
     timeout_seconds: Count = 300
     graceful_timeout_seconds: Count = 25
     keepalive_seconds: Annotated[int, Field(ge=0)] = 2

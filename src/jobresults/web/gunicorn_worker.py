@@ -75,6 +75,12 @@ class AccessLogger(Logger):  # type: ignore[misc]
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Log an answered request."""
+        try:
+            self._access(resp, environ, request_time)
+        except Exception:  # noqa: BLE001 - an answer that was sent is not taken back for it
+            self.exception("a request could not be logged")
+
+    def _access(self, resp: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         request_ids = [value for name, value in resp.headers if name == "X-Request-ID"]
         atoms = {
             "h": environ.get("REMOTE_ADDR", "-"),

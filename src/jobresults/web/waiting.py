@@ -26,9 +26,10 @@ _RECONNECT_SECONDS = 1.0
 _SILENCE_SECONDS = 10.0
 
 _SWEEP_SECONDS = 1.0
-# So many sweeps look once at every waiting job: thousands of them must not cost a core.
-_TURNS = 5
-_IDS_PER_QUERY = 500
+# After so many sweeps every job was looked up, every client looked at: thousands must cost little.
+_LEDGER_TURNS = 5
+_CLIENT_TURNS = 10
+_SLICE = 250
 
 
 class _Waiter:
@@ -164,7 +165,7 @@ class DoneBell:
         turn = 0
         while not self.draining:
             time.sleep(_SWEEP_SECONDS)
-            turn = (turn + 1) % _TURNS
+            turn += 1
             try:
                 self._sweep(turn)
             except LedgerUnavailable:
@@ -174,16 +175,27 @@ class DoneBell:
 
     def _sweep(self, turn: int) -> None:
         waiting = list(self._waiters)
-        in_turn = [job_id for job_id in waiting if hash(job_id) % _TURNS == turn]
-        for job_id in in_turn:
-            for waiter in list(self._waiters.get(job_id, ())):
+        for part in _in_slices(_in_turn(waiting, turn, _CLIENT_TURNS)):
+            for waiter in [waiter for job_id in part for waiter in self._waiters.get(job_id, ())]:
                 if _has_hung_up(waiter.client):
                     waiter.has_left = True
                     waiter.woken.set()
-        unsure = in_turn if self._connected else waiting
-        for start in range(0, len(unsure), _IDS_PER_QUERY):
-            for job_id in self._ended(unsure[start : start + _IDS_PER_QUERY]):
+        turns = _LEDGER_TURNS if self._connected else 1
+        for part in _in_slices(_in_turn(waiting, turn, turns)):
+            for job_id in self._ended(part):
                 self._wake(job_id)
+
+
+def _in_turn(ids: Sequence[str], turn: int, turns: int) -> Sequence[str]:
+    """Those whose turn it is: each id once in so many turns, whoever comes and goes."""
+    return [job_id for job_id in ids if hash(job_id) % turns == turn % turns]
+
+
+def _in_slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Few at a time: in between others run, those whose job has just ended above all."""
+    for start in range(0, len(ids), _SLICE):
+        yield ids[start : start + _SLICE]
+        time.sleep(0)
 
 
 def _has_hung_up(client: Any) -> bool:

@@ -137,6 +137,14 @@ def logged() -> Iterator[list[logging.LogRecord]]:
     logger.removeFilter(access_filter)
 
 
+def test_what_cannot_be_logged_harms_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    logger = AccessLogger.__new__(AccessLogger)
+    logger.error_log = logging.getLogger("test.error")
+    response = SimpleNamespace(status=None, sent=0, headers=[])
+    logger.access(response, None, {"REQUEST_METHOD": "GET", "RAW_URI": "/"}, timedelta())
+    assert [record.message for record in caplog.records] == ["a request could not be logged"]
+
+
 @pytest.mark.parametrize("headers", [[("X-Request-ID", "r1")], []])
 def test_access_lines_are_those_of_gunicorns_own_logger(
     logged: list[logging.LogRecord], headers: list[tuple[str, str]]
