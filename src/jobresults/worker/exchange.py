@@ -40,10 +40,13 @@ _MAX_PAUSE_SECONDS = 2.0
 
 @dataclass
 class News:
-    """What Redis has to learn of this worker's jobs. `ended` are records of jobs that are done."""
+    """What Redis has to learn of this worker's jobs. `left` are those it runs no more, `failures`
+    counts the attempts among them that failed, `ended` are records of jobs that are done.
+    """
 
     started: list[Claimed] = field(default_factory=list)
     left: list[Claimed] = field(default_factory=list)
+    failures: int = 0
     ended: list[JobRecord] = field(default_factory=list)
     returned: list[Dispatch] = field(default_factory=list)
     superseded: list[Dispatch] = field(default_factory=list)
@@ -140,7 +143,8 @@ class Exchange:
             hot.store(pipeline, record, keep_seconds)
         succeeded = sum(record.state == State.SUCCEEDED for record in news.ended)
         self.presence.note_started(pipeline, news.started)
-        self.presence.note_ended(pipeline, news.left, succeeded)
+        self.presence.note_left(pipeline, news.left)
+        self.presence.note_counts(pipeline, succeeded=succeeded, failed=news.failures)
         self.presence.note_state(pipeline, busy=busy)
         strangers = [entry.rq_id.encode() for entry in news.superseded]
         forget_strangers(pipeline, strangers + [entry.raw for entry in news.refused])

@@ -79,13 +79,16 @@ class Presence(Worker):
         for name, members in _by_queue(started).items():
             pipeline.zadd(started_key(name), dict.fromkeys(members, until))
 
-    def note_ended(self, pipeline: Pipeline, ended: Sequence[Claimed], succeeded: int) -> None:
-        """Count jobs as executed."""
-        for name, members in _by_queue(ended).items():
+    def note_left(self, pipeline: Pipeline, jobs: Sequence[Claimed]) -> None:
+        """Count jobs as being executed no more."""
+        for name, members in _by_queue(jobs).items():
             pipeline.zrem(started_key(name), *members)
+
+    def note_counts(self, pipeline: Pipeline, *, succeeded: int, failed: int) -> None:
+        """Add to this worker's counts of attempts."""
         if succeeded:
             pipeline.hincrby(self.key, "successful_job_count", succeeded)
-        if failed := len(ended) - succeeded:
+        if failed:
             pipeline.hincrby(self.key, "failed_job_count", failed)
 
     def note_state(self, pipeline: Pipeline, *, busy: bool) -> None:

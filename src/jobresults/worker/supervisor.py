@@ -178,6 +178,7 @@ class Supervisor:
                 record = self._settlement.record_of(attempt, recorded, settled.now_ms)
                 self._news.ended.append(record)
             self._news.left.append(attempt.job)
+            self._news.failures += attempt.ending is not None and attempt.ending.error is not None
         for job_id, task in settled.parked:
             logger.error("job %s waits for a worker that knows task %r", job_id, task)
         returned = {item.job_id for item in settled.returned}
