@@ -88,6 +88,9 @@ class JobReader:
 
     def _from_ledger(self, ids: list[str]) -> dict[str, JobRecord]:
         with self._database.read() as connection:
+            if self._database.dialect == "postgresql":
+                # What reads once needs no transaction, nor the round trips to begin and end it.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
             rows = connection.execute(self._select, {"ids": ids}).all()
             records = [JobRecord(*row) for row in rows]
             return {record.id: self._complete(connection, record) for record in records}

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from jobresults.database import open_database
 from jobresults.errors import LedgerUnavailable, NotFound
 from jobresults.jobs import hot, reading
+from jobresults.jobs.model import job
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.states import State
 from jobresults.settings import DatabaseSettings
-from tests.integration.driver import Driver
+from tests.integration.driver import Driver, on_postgresql
 
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 MEBIBYTE = 1_048_576
@@ -188,3 +189,24 @@ def test_without_ledger_and_redis_memory_answers(driver: Driver, reader: JobRead
                 reader.get(UNKNOWN, "me")
     finally:
         reader._redis.resting_until = 0.0
+
+
+@on_postgresql
+def test_reading_leaves_transactions_to_those_who_write(driver: Driver) -> None:
+    one = open_database(driver_settings(driver, pool_size=1))
+    try:
+        reader = JobReader(one, driver.redis, 0)
+        job_id = driver.submit()
+        assert reader.get(job_id, "me").id == job_id
+        with pytest.raises(ZeroDivisionError), one.write() as connection:
+            connection.execute(update(job).values(customer="rolled back"))
+            1 / 0  # noqa: B018
+        assert reader.get(job_id, "me").customer is None
+    finally:
+        one.close()
+
+
+def driver_settings(driver: Driver, **more: int) -> DatabaseSettings:
+    url = driver.database._engine.url.set(drivername="postgresql")
+    text = url.render_as_string(hide_password=False)
+    return DatabaseSettings.model_validate({"url": text, **more})
