@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     MetaData,
     cast,
     create_engine,
@@ -81,6 +82,32 @@ class Database:
         """
         with _translated(), self._connected(self._engine) as connection:
             yield connection
+
+    def rows(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
+        """What one reading statement finds. If the connection is lost on the way, as in a failover,
+        it is asked once more over another one.
+
+        Raises:
+            LedgerUnavailable: as `read`.
+        """
+        with _translated():
+            try:
+                return self._rows(statement, parameters)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return self._rows(statement, parameters)
+
+    def _rows(
+        self, statement: Executable, parameters: Mapping[str, Any] | None
+    ) -> Sequence[Any]:
+        with self._connected(self._engine) as connection:
+            if self.dialect == "postgresql":
+                # One statement needs no transaction, nor the round trips to begin and end it.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            return connection.execute(statement, parameters).all()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

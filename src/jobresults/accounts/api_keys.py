@@ -127,8 +127,7 @@ class KeyRing:
         rows: dict[str, Any] = {}
         if ids:
             query = select(api_key).where(api_key.c.id.in_(ids), api_key.c.revoked_at_ms.is_(None))
-            with self._database.read() as connection:
-                rows = {row.id: row for row in connection.execute(query)}
+            rows = {row.id: row for row in self._database.rows(query)}
         verdicts: list[_Verdict | Exception] = []
         for token in tokens:
             verdict = _Verdict(good_until, _principal(token, rows))

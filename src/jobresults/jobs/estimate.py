@@ -84,8 +84,7 @@ class Estimator:
             .order_by(job.c.dispatched_at_ms)
             .limit(_MAX_POSITION)
         )
-        with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+        return [row.dispatched_at_ms for row in self._database.rows(query)]
 
     def _median_run_seconds(self, task: str) -> float | None:
         query = (
@@ -98,8 +97,7 @@ class Estimator:
             .order_by(job.c.ended_at_ms.desc())
             .limit(_SAMPLE)
         )
-        with self._database.read() as connection:
-            run_times_ms = connection.execute(query).scalars().all()
+        run_times_ms = [row[0] for row in self._database.rows(query)]
         return statistics.median(run_times_ms) / 1000 if run_times_ms else None
 
 

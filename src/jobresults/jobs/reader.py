@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import BindParameter, Connection, bindparam, case, func, select
+from sqlalchemy import BindParameter, bindparam, case, func, select
 
 from jobresults.batching import Batcher
 from jobresults.database import Database
@@ -66,8 +66,7 @@ class JobReader:
             LedgerUnavailable
         """
         query = select(job.c.id).where(job.c.id.in_(job_ids), job.c.ended_at_ms.is_not(None))
-        with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+        return [row.id for row in self._database.rows(query)]
 
     def _read_together(self, asked: Sequence[_Asked]) -> list[JobRecord | Exception]:
         read_at = time.monotonic()
@@ -87,19 +86,14 @@ class JobReader:
         ]
 
     def _from_ledger(self, ids: list[str]) -> dict[str, JobRecord]:
-        with self._database.read() as connection:
-            if self._database.dialect == "postgresql":
-                # What reads once needs no transaction, nor the round trips to begin and end it.
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-            rows = connection.execute(self._select, {"ids": ids}).all()
-            records = [JobRecord(*row) for row in rows]
-            return {record.id: self._complete(connection, record) for record in records}
+        rows = self._database.rows(self._select, {"ids": ids})
+        return {record.id: self._complete(record) for record in (JobRecord(*row) for row in rows)}
 
-    def _complete(self, connection: Connection, record: JobRecord) -> JobRecord:
+    def _complete(self, record: JobRecord) -> JobRecord:
         if record.state != State.SUCCEEDED or record.expired or record.result is not None:
             return record
-        query = select(job.c.result).where(job.c.id == record.id)
-        return replace(record, result=connection.execute(query).scalar())
+        rows = self._database.rows(select(job.c.result).where(job.c.id == record.id))
+        return replace(record, result=rows[0].result if rows else None)
 
     def _hot_copies(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
         try:

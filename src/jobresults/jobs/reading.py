@@ -107,11 +107,10 @@ def get(database: Database, job_id: str, owner: str | None) -> JobRecord:
         NotFound: unknown, or not the owner's.
         LedgerUnavailable
     """
-    with database.read() as connection:
-        row = connection.execute(_jobs(database, owner).where(job.c.id == job_id)).first()
-    if row is None:
+    rows = database.rows(_jobs(database, owner).where(job.c.id == job_id))
+    if not rows:
         raise NotFound("no such job")
-    return JobRecord(*row)
+    return JobRecord(*rows[0])
 
 
 def page(
@@ -125,8 +124,7 @@ def page(
     query = _jobs(database, wanted.owner, with_result=False).where(*_conditions(wanted))
     if before_id is not None:
         query = query.where(job.c.id < before_id)
-    with database.read() as connection:
-        rows = connection.execute(query.order_by(job.c.id.desc()).limit(limit + 1)).all()
+    rows = database.rows(query.order_by(job.c.id.desc()).limit(limit + 1))
     records = [JobRecord(*row) for row in rows[:limit]]
     return records, records[-1].id if len(rows) > limit else None
 
@@ -146,9 +144,8 @@ def latest_of_customer(
         .order_by(job.c.id.desc())
         .limit(1)
     )
-    with database.read() as connection:
-        row = connection.execute(query).first()
-    return None if row is None else JobRecord(*row)
+    rows = database.rows(query)
+    return JobRecord(*rows[0]) if rows else None
 
 
 def timeline(database: Database, job_id: str) -> list[dict[str, Any]]:
@@ -157,12 +154,11 @@ def timeline(database: Database, job_id: str) -> list[dict[str, Any]]:
     Raises:
         LedgerUnavailable
     """
-    with database.read() as connection:
-        rows = connection.execute(
-            select(job_event.c.at_ms, job_event.c.event, job_event.c.attempt, job_event.c.detail)
-            .where(job_event.c.job_id == job_id)
-            .order_by(job_event.c.id)
-        ).all()
+    rows = database.rows(
+        select(job_event.c.at_ms, job_event.c.event, job_event.c.attempt, job_event.c.detail)
+        .where(job_event.c.job_id == job_id)
+        .order_by(job_event.c.id)
+    )
     return [{**row._mapping, "detail": json.loads(row.detail)} for row in rows]
 
 
@@ -173,20 +169,19 @@ def logs(database: Database, job_id: str, *, after: int, limit: int) -> list[dic
     Raises:
         LedgerUnavailable
     """
-    with database.read() as connection:
-        rows = connection.execute(
-            select(
-                job_log.c.id.label("seq"),
-                job_log.c.at_ms,
-                job_log.c.attempt,
-                job_log.c.level,
-                job_log.c.logger,
-                job_log.c.message,
-            )
-            .where(job_log.c.job_id == job_id, job_log.c.id > after)
-            .order_by(job_log.c.id)
-            .limit(limit)
-        ).all()
+    rows = database.rows(
+        select(
+            job_log.c.id.label("seq"),
+            job_log.c.at_ms,
+            job_log.c.attempt,
+            job_log.c.level,
+            job_log.c.logger,
+            job_log.c.message,
+        )
+        .where(job_log.c.job_id == job_id, job_log.c.id > after)
+        .order_by(job_log.c.id)
+        .limit(limit)
+    )
     return [dict(row._mapping) for row in rows]
 
 
@@ -196,10 +191,8 @@ def params(database: Database, job_id: str) -> bytes:
     Raises:
         LedgerUnavailable
     """
-    with database.read() as connection:
-        return bytes(
-            connection.execute(select(job.c.params).where(job.c.id == job_id)).scalar_one()
-        )
+    (row,) = database.rows(select(job.c.params).where(job.c.id == job_id))
+    return bytes(row.params)
 
 
 def _jobs(database: Database, owner: str | None, *, with_result: bool = True) -> Select[Any]:

@@ -234,12 +234,11 @@ def cancel_requests(database: Database, fences: Collection[Fence]) -> dict[str, 
     Raises:
         LedgerUnavailable
     """
-    with database.read() as connection:
-        rows = connection.execute(
-            select(job.c.id, job.c.cancel_requested_at_ms).where(
-                among(fences), job.c.state == State.RUNNING
-            )
-        ).all()
+    rows = database.rows(
+        select(job.c.id, job.c.cancel_requested_at_ms).where(
+            among(fences), job.c.state == State.RUNNING
+        )
+    )
     return {row.id: row.cancel_requested_at_ms is not None for row in rows}
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, event, insert, literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from jobresults.accounts.model import api_key
@@ -86,6 +87,31 @@ def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
         connection.execute(insert(api_key).values(ROW))
         assert keys(database) == [], "not committed yet"
     assert keys(database) == ["1"]
+
+
+@on_postgresql
+@pytest.mark.parametrize(("losses", "survives"), [(1, True), (2, False)])
+def test_a_read_whose_connection_is_lost_is_asked_once_more(
+    database: Database, database_url: str, losses: int, survives: bool
+) -> None:
+    """As in a failover: the connection was good when it was taken from the pool."""
+    left = losses
+
+    def lose(connection: Connection, *_: object) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            pid = connection.connection.driver_connection.info.backend_pid
+            with psycopg.connect(database_url) as killer:
+                killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    event.listen(database._engine, "before_cursor_execute", lose)
+    if survives:
+        assert [row.one for row in database.rows(select(literal(1).label("one")))] == [1]
+    else:
+        with pytest.raises(LedgerUnavailable):
+            database.rows(select(literal(1)))
+    assert left == 0
 
 
 @on_sqlite
