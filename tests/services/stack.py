@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -193,11 +194,18 @@ class Stack:
         return "\n".join(f"--- {process.name}\n{process.log()}" for process in everyone)
 
     def stop(self) -> dict[str, int | None]:
-        """Stop every process. Their exit statuses; None for one that had to be killed."""
+        """Stop every process, once it takes signals. Their exit statuses; None for one that had to be
+        killed.
+        """
         self.ledger.close()
-        for process in self.processes.values():
+        for name, process in self.processes.items():
+            eventually(partial(_takes_signals, name, process), f"{name} has started or ended")
             process.send(signal.SIGTERM)
         return {name: process.end() for name, process in self.processes.items()}
+
+
+def _takes_signals(name: str, process: Process) -> bool:
+    return not process.is_running or _READY[name.partition("-")[0]] in process.log(100_000)
 
 
 @contextmanager
