@@ -100,9 +100,7 @@ class Database:
                     raise
             return self._rows(statement, parameters)
 
-    def _rows(
-        self, statement: Executable, parameters: Mapping[str, Any] | None
-    ) -> Sequence[Any]:
+    def _rows(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Sequence[Any]:
         with self._connected(self._engine) as connection:
             if self.dialect == "postgresql":
                 # One statement needs no transaction, nor the round trips to begin and end it.

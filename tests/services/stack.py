@@ -194,8 +194,8 @@ class Stack:
         return "\n".join(f"--- {process.name}\n{process.log()}" for process in everyone)
 
     def stop(self) -> dict[str, int | None]:
-        """Stop every process, once it takes signals. Their exit statuses; None for one that had to be
-        killed.
+        """Stop every process, once it takes signals. Their exit statuses; None for one that had to
+        be killed.
         """
         self.ledger.close()
         for name, process in self.processes.items():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import to_json
 from redis.client import Pipeline
 
 from jobresults.jobs.reading import JobRecord
@@ -25,7 +26,7 @@ def store(pipeline: Pipeline, record: JobRecord, keep_seconds: int) -> None:
     head = {**vars(record), "result": record.result is not None}
     pipeline.set(
         _key(record.id),
-        json.dumps(head).encode() + b"\n" + result,
+        to_json(head) + b"\n" + result,
         ex=max(1, min(keep_seconds, left_seconds)),
     )
 
