@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from redis import Redis
-from rq import Queue, SimpleWorker
 from rq.job import Job
 
-from benchmarks import load, tasks
+from benchmarks import load, stock
 from benchmarks.load import Request
 from benchmarks.machine import Machine
 from benchmarks.processes import running, until
@@ -116,17 +114,15 @@ def _yardsticks(machine: Machine, stack: contextlib.ExitStack) -> list[Target]:
 
 
 def _finished_by_rq(machine: Machine) -> list[Job]:
-    connection = Redis.from_url(machine.redis_url(_NAIVE_REDIS))
-    queue = Queue("finished", connection=connection)
-    jobs = [queue.enqueue(tasks.clock, result_ttl=86_400) for _ in range(_JOBS)]
-    SimpleWorker([queue], connection=connection).work(burst=True, logging_level="ERROR")
+    jobs = stock.enqueue(machine.redis(_NAIVE_REDIS), _JOBS)
+    stock.work(machine, _NAIVE_REDIS)
     return jobs
 
 
 def _ours(service: Service, ledger: str) -> list[Target]:
-    with service.running("worker"):
+    with service.running("worker") as processes:
         finished = service.submit(_JOBS)
-        service.run_until_done(finished)
+        service.run_until_done(finished, *processes)
     queued = service.submit(_JOBS)
     service.fetch(finished[:10])
     job = {"task": "clock"}

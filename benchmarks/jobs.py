@@ -126,8 +126,8 @@ class OurRate:
         service = self._service
         ids = service.submit(count, task=self._task)
         roles: list[Role] = ["worker"] * workers
-        with service.running(*roles):
-            ended_at = service.run_until_done(ids)
+        with service.running(*roles) as processes:
+            ended_at = service.run_until_done(ids, *processes)
         clocks = service.results(ids)
         assert len(clocks) == count
         some = ids[:: max(1, count // _SAMPLE)]

@@ -8,9 +8,8 @@ from typing import Any
 
 import psutil
 from redis import Redis
-from rq import Queue, SimpleWorker
 
-from benchmarks import tasks
+from benchmarks import stock
 from benchmarks.machine import Machine
 from benchmarks.processes import Process
 from benchmarks.service import Service, sqlite_url
@@ -20,13 +19,13 @@ _WARM_UP = 100
 
 def measure(machine: Machine) -> dict[str, Any]:
     """Processes after a hundred jobs and polls; Redis after some thousand more."""
-    count = machine.pick(2_000, 300)
+    count = machine.pick(1_000, 300)
     url = sqlite_url(machine, "memory")
     machine.redis().flushall()
     with contextlib.closing(Service(machine, url)) as service:
         with service.running("web", "worker", "maintenance") as (web, worker, maintenance):
             ids = service.submit(_WARM_UP)
-            service.run_until_done(ids)
+            service.run_until_done(ids, web, worker, maintenance)
             service.fetch(ids)
             processes = [
                 *_parts("web", web, ("gunicorn's master", "worker")),
@@ -66,8 +65,8 @@ def _of_ours(service: Service, count: int) -> dict[str, float]:
         empty = _used(service.redis)
         ids = service.submit(count)
         queued = _used(service.redis)
-        with service.running("worker"):
-            service.run_until_done(ids)
+        with service.running("worker") as processes:
+            service.run_until_done(ids, *processes, within_seconds=300)
             time.sleep(1)  # what it tells Redis after the outcome
         ended = _used(service.redis)
         cold = _after_lifetimes(service.redis)
@@ -78,11 +77,9 @@ def _of_rq(machine: Machine, count: int) -> dict[str, float]:
     client = machine.redis()
     client.flushall()
     empty = _used(client)
-    queue = Queue("memory", connection=client)
-    for _ in range(count):
-        queue.enqueue(tasks.clock)
+    stock.enqueue(client, count)
     queued = _used(client)
-    SimpleWorker([queue], connection=client).work(burst=True, logging_level="ERROR")
+    stock.work(machine, 0)
     ended = _used(client)
     return _per_job(empty, queued, ended, _after_lifetimes(client), count)
 

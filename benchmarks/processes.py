@@ -58,7 +58,8 @@ class Process:
     def check(self) -> None:
         """Raises NotReady if it has ended."""
         if self._process.poll() is not None:
-            raise NotReady(f"{self.log.name} ended: {self.tail()}")
+            status = self._process.returncode
+            raise NotReady(f"{self.log.name} ended with {status}: {self.tail()}")
 
     def wait(self, seconds: float) -> int:
         """Its exit status, once it has ended by itself."""

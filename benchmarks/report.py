@@ -8,10 +8,17 @@ from typing import Any
 
 from benchmarks.targets import Results, best_peer, growth_ratio, http_rate, jobs_rate, verdicts
 
-_INTRODUCTION = """# Results
 
-Made by `{command}`. Machines differ and are noisy: read the ratios, for all rows of a table are
-measured in turn within one run. Ours, the peers and the load that drives them share the processors.
+def _introduction(results: Results) -> str:
+    run = results["run"]
+    command = f"Made by `{run['command']}`."
+    if "ONLY=" in run["command"]:
+        command += " Sections that it did not measure say when and by which command they were."
+    return f"""# Results
+
+{command}
+Machines differ and are noisy: read the ratios, for all rows of a table are measured in turn within
+one run. Ours, the peers and the load that drives them share the processors.
 """
 
 
@@ -20,7 +27,7 @@ def markdown(results: Results) -> str:
     run = results["run"]
     parts = {"jobs": _jobs, "latency": _latency, "http": _http, "growth": _growth}
     parts |= {"waiters": _waiters, "memory": _memory}
-    sections = [_INTRODUCTION.format(command=run["command"]), _versions(run), _targets(results)]
+    sections = [_introduction(results), _versions(run), _targets(results)]
     for name, render in parts.items():
         if name in results:
             sections.append("\n".join([*render(results[name]), *_footer(results[name], run)]))
@@ -183,9 +190,8 @@ def _footer(part: Results, run: Results) -> Iterator[str]:
     for name, why in part.get("not_measured", {}).items():
         yield f"Not measured: {name}: {' '.join(why.split())}"
         yield ""
-    if part["measured_on"] != run["measured_on"] or part["quick"]:
-        quick = ", a quick look of one round" if part["quick"] else ""
-        yield f"Measured on {part['measured_on']}{quick}."
+    if part["measured_on"] != run["measured_on"]:
+        yield f"Measured by `{part['command']}` on {part['measured_on']}."
         yield ""
 
 

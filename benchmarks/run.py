@@ -64,7 +64,7 @@ def main() -> int:
                 traceback.print_exc()
                 failed.append(name)
                 continue
-            figures |= {"measured_on": results["run"]["measured_on"], "quick": quick}
+            figures |= {key: results["run"][key] for key in ("command", "measured_on")}
             results[name] = figures
             _write(results)
             print(f"  ({time.monotonic() - start:.0f} s)", flush=True)

@@ -144,10 +144,16 @@ class Service:
                 gone = delete(job).where(job.c.id.in_(younger)).returning(job.c.id)
                 left = len(connection.execute(gone).all())
 
-    def run_until_done(self, ids: Sequence[str], within_seconds: float = 120) -> float:
+    def run_until_done(
+        self, ids: Sequence[str], *workers: Process, within_seconds: float = 120
+    ) -> float:
         """The clock when the last of the jobs was readable, asked about a hundred times a second.
 
         The queue is first in, first out: while its last jobs have no result, all need not be asked.
+
+        Raises:
+            NotReady: one of the workers has ended.
+            TimeoutError
         """
         deadline = time.monotonic() + within_seconds
         left = list(ids)
@@ -156,6 +162,8 @@ class Service:
             if len(self.results(tail)) < len(tail):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"{len(left)} jobs have no result yet")
+                for worker in workers:
+                    worker.check()
                 time.sleep(0.01)
                 continue
             ended_at = time.time()
