@@ -16,7 +16,7 @@ from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
 from jobresults.settings import Settings
-from jobresults.worker import executor
+from jobresults.worker import executor, report
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer, frame
 from jobresults.worker.guard import Guard
@@ -138,18 +138,18 @@ class ExecutorProcess:
 
 
 def _parse(message: bytes) -> Told:
-    kind, number = executor.HEAD.unpack_from(message)
-    body = memoryview(message)[executor.HEAD.size :]
-    if kind == executor.PROGRESS:
+    kind, number = report.HEAD.unpack_from(message)
+    body = memoryview(message)[report.HEAD.size :]
+    if kind == report.PROGRESS:
         return Told(number, Progress(**json.loads(bytes(body))))
-    if kind == executor.LOG:
+    if kind == report.LOG:
         return Told(number, LogLine(**json.loads(bytes(body))))
-    (ran_seconds,) = executor.RAN_SECONDS.unpack_from(body)
-    body = body[executor.RAN_SECONDS.size :]
-    if kind == executor.RESULT:
+    (ran_seconds,) = report.RAN_SECONDS.unpack_from(body)
+    body = body[report.RAN_SECONDS.size :]
+    if kind == report.RESULT:
         return Told(number, Ending(result=bytes(body)), ran_seconds)
-    report = json.loads(bytes(body))
-    ending = Ending(error=JobError(**report["error"]), traceback=report["traceback"])
+    failure = json.loads(bytes(body))
+    ending = Ending(error=JobError(**failure["error"]), traceback=failure["traceback"])
     return Told(number, ending, ran_seconds)
 
 

@@ -32,8 +32,9 @@ def run(settings: Settings) -> int:
     if worker is not None:
         signal.signal(signal.SIGTERM, worker.request_stop)
         signal.signal(signal.SIGINT, worker.request_stop)
-        if not stop.is_set:  # by a signal while the worker was made
-            worker.work_until_stopped()
+        if stop.is_set:  # by a signal while the worker was made
+            worker.request_stop(signal.SIGTERM, None)
+        worker.work_until_stopped()
     return 0
 
 

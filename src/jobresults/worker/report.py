@@ -1,0 +1,145 @@
+"""What an executor tells its supervisor of a job: progress, log lines, and how it ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import struct
+import threading
+import time
+from dataclasses import asdict
+from types import FrameType
+
+from jobresults.jobs.outcome import JobError
+from jobresults.jobs.running import LogLine
+from jobresults.worker.frames import frame
+
+# First byte of each message to the supervisor; then the job's number, then the body.
+PROGRESS, LOG, RESULT, ERROR = b"P", b"L", b"R", b"E"
+HEAD = struct.Struct("!cQ")
+# What an outcome begins with: how long the attempt ran, in seconds.
+RAN_SECONDS = struct.Struct("!d")
+
+_PROGRESS_INTERVAL_SECONDS = 0.1
+_DETAIL_LENGTH = 2_000
+_TRACEBACK_LENGTH = 50_000
+
+
+class TaskTimeout(BaseException):
+    """Raised inside a task when its time is over. Not an Exception, so that `except Exception` lets
+    it pass.
+    """
+
+
+class Report:
+    """The executor's end of the pipe, for one job; the task's threads may share it."""
+
+    def __init__(self, pipe: int, number: int, began_at_seconds: float) -> None:
+        self._pipe = pipe
+        self._number = number
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._sending = False
+        self._last_progress = 0.0
+        self._held: bytes | None = None
+        self._began_at_seconds = began_at_seconds
+
+    def progress(self, done: int, total: int | None, message: str | None) -> None:
+        """Send progress, at most every 100 ms; what is held back goes out with the outcome."""
+        report = {
+            "done": _storable_number(done),
+            "total": None if total is None else _storable_number(total),
+            "message": None if message is None else _storable_text(message)[:_DETAIL_LENGTH],
+        }
+        self._held = json.dumps(report).encode()
+        if time.monotonic() - self._last_progress >= _PROGRESS_INTERVAL_SECONDS:
+            self._release()
+
+    def log(self, line: LogLine) -> None:
+        self._send(LOG, json.dumps(asdict(line)).encode())
+
+    def result(self, result: bytes) -> None:
+        self._release()
+        self._send(RESULT, self._ran(), result)
+
+    def error(self, error: JobError, trace: str | None = None) -> None:
+        self._release()
+        report = {
+            "error": asdict(error) | {"detail": _storable_text(error.detail)[:_DETAIL_LENGTH]},
+            "traceback": None if trace is None else _storable_text(trace)[-_TRACEBACK_LENGTH:],
+        }
+        self._send(ERROR, self._ran(), json.dumps(report).encode())
+
+    def _ran(self) -> bytes:
+        return RAN_SECONDS.pack(time.monotonic() - self._began_at_seconds)
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._send(PROGRESS, self._held)
+            self._held, self._last_progress = None, time.monotonic()
+
+    def raise_timeout(self, _signal: int, _frame: FrameType | None) -> None:
+        """A handler of SIGALRM. Not in the middle of a message, for that would tear the stream: the
+        alarm comes again. Blocking the signal would not do, since any thread may receive it.
+
+        Raises:
+            TaskTimeout
+        """
+        if not self._sending:
+            raise TaskTimeout
+
+    def _send(self, kind: bytes, *body: bytes) -> None:
+        if os.getpid() != self._pid:
+            return  # the task has forked, and its child logs
+        message = memoryview(frame(HEAD.pack(kind, self._number), *body))
+        with self._lock:
+            try:
+                self._sending = True
+                while message:
+                    message = message[os.write(self._pipe, message) :]
+            finally:
+                self._sending = False
+
+
+class LogShipper(logging.Handler):
+    """Keeps what the task logs with its job, up to the configured count and bytes."""
+
+    def __init__(self, max_lines: int, max_bytes: int) -> None:
+        super().__init__(logging.INFO)
+        self._limits = max_lines, max_bytes
+        self._report: Report | None = None
+
+    def ship_to(self, report: Report | None) -> None:
+        """From now on to this job."""
+        self._report = report
+        self._lines_left, self._bytes_left = self._limits
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._report is None or self._lines_left <= 0:
+            return
+        try:
+            text = _storable_text(self.format(record))
+        except Exception:  # noqa: BLE001 - as logging's own handlers: a bad line does not fail its task
+            self.handleError(record)
+            return
+        self._lines_left -= 1
+        self._bytes_left -= len(text.encode())
+        level = record.levelname[:10]
+        if self._lines_left <= 0 or self._bytes_left <= 0:
+            self._lines_left = 0
+            level, text = (
+                "WARNING",
+                "log limit of this job reached; further lines are not kept here",
+            )
+        self._report.log(LogLine(round(record.created * 1000), level, record.name[:200], text))
+
+
+def _storable_text(text: str) -> str:
+    """What every database takes: no NUL, no half of a surrogate pair."""
+    return str(text).encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _storable_number(number: int) -> int:
+    """The nearest that fits into 64 bits."""
+    return max(-(2**63), min(2**63 - 1, int(number)))
