@@ -191,7 +191,8 @@ def _footer(part: Results, run: Results) -> Iterator[str]:
         yield f"Not measured: {name}: {' '.join(why.split())}"
         yield ""
     if part["measured_on"] != run["measured_on"]:
-        yield f"Measured by `{part['command']}` on {part['measured_on']}."
+        command = part.get("command", "make bench")
+        yield f"Measured by `{command}` on {part['measured_on']}."
         yield ""
 
 
