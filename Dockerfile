@@ -7,8 +7,8 @@ WORKDIR /build
 # fetch build tools that no hash pins. pip and the build backend stay behind in this stage's own Python.
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN python -m venv --without-pip /opt/jobresults \
-    && python -m pip install --no-cache-dir --only-binary=:all: --require-hashes -r requirements/build.txt \
-    && python -m pip --python /opt/jobresults/bin/python install --no-cache-dir --only-binary=:all: \
+    && python -m pip install --no-cache-dir --no-deps --only-binary=:all: --require-hashes -r requirements/build.txt \
+    && python -m pip --python /opt/jobresults/bin/python install --no-cache-dir --no-deps --only-binary=:all: \
        --require-hashes -r requirements/run.txt
 COPY pyproject.toml README.md dictconfig_logging.py gunicorn.conf.py wsgi_app.py ./
 COPY src src

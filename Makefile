@@ -79,7 +79,7 @@ $(ENVIRONMENT):
 
 $(DEPENDENCIES): $(ENVIRONMENT)
 	@echo "Installing requirements/dev.txt"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	@rm -f $(VENV)/.stamps/dependencies-* && touch $@
 
 $(PROJECT): $(DEPENDENCIES)

@@ -110,7 +110,7 @@ def installed(package: str) -> Path:
         print(f"installing {package}", flush=True)
         _run([sys.executable, "-m", "venv", "--clear", str(environment)])
         pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        _run([*pip, "install", "--quiet", "--require-hashes", "-r", str(requirements)])
+        _run([*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(requirements)])
         stamp.touch()
     return programs
 
