@@ -29,6 +29,7 @@ from jobresults.settings import Settings
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
+from jobresults.worker.isolation import Isolation
 from jobresults.worker.report import LogShipper, Report, TaskTimeout
 
 NAME = b"jr-executor"
@@ -48,6 +49,7 @@ class Executor:
         self._reports = reports
         self._board = board
         self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
+        self._isolation = Isolation(self._serve_isolated)
 
     def serve(self, parent_pid: int) -> NoReturn:
         """Run what comes until the supervisor closes the pipe, or until it is better replaced by a
@@ -82,23 +84,14 @@ class Executor:
             report.error(JobError("unknown_task", "Unknown task", error.detail))
             return True
         if task.options.isolation == "process":
-            return self._run_isolated(task, number, job)
+            return self._run_isolated(number, job)
+        self._isolation.stop()
         fit = self._attempt(task, number, job, report)
         _flush()
         return fit and self._is_clean()
 
-    def _run_isolated(self, task: Task, number: int, job: Claimed) -> bool:
-        executor_pid = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                become_executor(executor_pid)
-                began_at_seconds = self._board.begun_at_seconds
-                report = Report(self._reports, number, began_at_seconds)
-                self._attempt(task, number, job, report)
-                self._board.report(number)
-            finally:
-                _leave(0)
+    def _run_isolated(self, number: int, job: Claimed) -> bool:
+        pid = self._isolation.start(pickle.dumps((number, job.fields)))
         self._board.child_pid = pid
         _, status, usage = os.wait4(pid, 0)
         kill_group(pid)  # what the task has started and left behind
@@ -108,6 +101,20 @@ class Executor:
         # It may have died in the middle of a message: nothing must follow on this pipe.
         self._board.child_ended(status, usage.ru_maxrss)
         return False
+
+    def _serve_isolated(self, executor_pid: int, jobs: BinaryIO) -> NoReturn:
+        """In a process for one job: wait for it and run it."""
+        try:
+            become_executor(executor_pid)
+            message = read_frame(jobs)
+            if message is not None:
+                number, fields = pickle.loads(message)  # noqa: S301 - from our own parent
+                job = Claimed(*fields)
+                report = Report(self._reports, number, self._board.begun_at_seconds)
+                self._attempt(self._catalog.get(job.task), number, job, report)
+                self._board.report(number)
+        finally:
+            _leave(0)
 
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
         self._shipper.ship_to(report)

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
@@ -23,7 +22,6 @@ from jobresults.worker.guard import Guard
 
 _READ_BYTES = 1 << 20
 _LEAVING_SECONDS = 1.0
-_fields = attrgetter(*Claimed.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class ExecutorProcess:
         """Hand over jobs under their numbers. Never blocks: what the pipe does not hold goes out in
         `wait`.
         """
-        self._unsent += frame(pickle.dumps([(number, _fields(job)) for number, job in jobs]))
+        self._unsent += frame(pickle.dumps([(number, job.fields) for number, job in jobs]))
         self._flush()
 
     def wait(self, seconds: float) -> None:

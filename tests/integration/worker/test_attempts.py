@@ -152,3 +152,50 @@ def test_words_that_could_not_be_written_are_kept(attempts: Attempts) -> None:
     assert not attempts.words
     attempts.keep_words(words)
     assert attempts.take_words() == words
+
+
+def spare_process(attempts: Attempts) -> psutil.Process:
+    """The one process that waits for the next isolated job."""
+    executor = psutil.Process(attempts._executor.pid)
+    eventually(lambda: len(executor.children()) == 1, "only the waiting process is left")
+    return executor.children()[0]
+
+
+def test_the_process_of_an_isolated_job_is_forked_before_the_job_comes(attempts: Attempts) -> None:
+    attempts.begin([claimed(name, "tells_its_own_process") for name in "ab"])
+    until(attempts, lambda: len(attempts.ended) == 2, "two isolated jobs end")
+    spare = spare_process(attempts)
+
+    attempts.begin([claimed("c", "tells_its_own_process"), claimed("d", "tells_its_process")])
+
+    until(attempts, lambda: len(attempts.ended) == 4, "the others end")
+    results = {name: ending.result for name, ending in ended(attempts).items() if ending}
+    assert results["c"] == str(spare.pid).encode()
+    assert results["d"] == str(attempts._executor.pid).encode()
+    assert not psutil.Process(attempts._executor.pid).children(), "none waits behind a shared job"
+
+
+def test_an_isolated_job_whose_waiting_process_was_killed_fails_alone(attempts: Attempts) -> None:
+    attempts.begin([claimed(name, "tells_its_own_process") for name in "ab"])
+    until(attempts, lambda: len(attempts.ended) == 2, "two isolated jobs end")
+    spare_process(attempts).kill()
+
+    attempts.begin([claimed("c", "tells_its_own_process"), claimed("d", "tells_its_own_process")])
+
+    until(attempts, lambda: len(attempts.ended) == 4, "the others end")
+    endings = ended(attempts)
+    assert (c := endings["c"]) is not None
+    assert c.error is not None
+    assert c.error.code == "executor_killed"
+    assert (d := endings["d"]) is not None
+    assert d.result is not None
+
+
+def test_a_waiting_process_ends_with_its_executor(attempts: Attempts) -> None:
+    attempts.begin([claimed(name, "tells_its_own_process") for name in "ab"])
+    until(attempts, lambda: len(attempts.ended) == 2, "two isolated jobs end")
+    spare = spare_process(attempts)
+
+    os.kill(attempts._executor.pid, signal.SIGKILL)
+
+    eventually(lambda: not spare.is_running(), "the waiting process is gone")
