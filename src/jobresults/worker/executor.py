@@ -14,6 +14,7 @@ import pickle
 import random
 import resource
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from jobresults.settings import Settings
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
-from jobresults.worker.isolation import Isolation
+from jobresults.worker.isolation import DONE, Isolation
 from jobresults.worker.report import LogShipper, Report, TaskTimeout
 
 NAME = b"jr-executor"
@@ -91,28 +92,30 @@ class Executor:
         return fit and self._is_clean()
 
     def _run_isolated(self, number: int, job: Claimed) -> bool:
-        pid = self._isolation.start(pickle.dumps((number, job.fields)))
-        self._board.child_pid = pid
-        _, status, usage = os.wait4(pid, 0)
-        kill_group(pid)  # what the task has started and left behind
+        process = self._isolation.start(pickle.dumps((number, job.fields)))
+        self._board.child_pid = process.pid
+        died = self._isolation.finish(process)
         self._board.child_pid = 0
-        if self._board.has_reported(number):
+        if died is None or self._board.has_reported(number):
             return True
         # It may have died in the middle of a message: nothing must follow on this pipe.
-        self._board.child_ended(status, usage.ru_maxrss)
+        self._board.child_ended(*died)
         return False
 
-    def _serve_isolated(self, executor_pid: int, jobs: BinaryIO) -> NoReturn:
+    def _serve_isolated(self, executor_pid: int, channel: socket.socket) -> NoReturn:
         """In a process for one job: wait for it and run it."""
         try:
             become_executor(executor_pid)
-            message = read_frame(jobs)
+            with channel.makefile("rb") as stream:
+                message = read_frame(stream)
             if message is not None:
                 number, fields = pickle.loads(message)  # noqa: S301 - from our own parent
                 job = Claimed(*fields)
                 report = Report(self._reports, number, self._board.begun_at_seconds)
                 self._attempt(self._catalog.get(job.task), number, job, report)
                 self._board.report(number)
+                _flush()
+                channel.send(DONE)
         finally:
             _leave(0)
 
@@ -223,12 +226,6 @@ def become_executor(parent_pid: int) -> None:
     if os.getppid() != parent_pid:
         os._exit(1)  # the parent died before the line above
     random.seed()
-
-
-def kill_group(pid: int) -> None:
-    """SIGKILL for a process and for all it has started."""
-    with suppress(ProcessLookupError, PermissionError):  # gone, and maybe another's by now
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _flush() -> None:

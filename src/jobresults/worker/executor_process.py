@@ -18,7 +18,7 @@ from jobresults.settings import Settings
 from jobresults.worker import executor, report
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer, frame
-from jobresults.worker.guard import Guard
+from jobresults.worker.guard import Guard, kill_group
 
 _READ_BYTES = 1 << 20
 _LEAVING_SECONDS = 1.0
@@ -98,8 +98,8 @@ class ExecutorProcess:
     def kill(self) -> None:
         """SIGKILL for it and for all its tasks have started."""
         if self.board.child_pid:
-            executor.kill_group(self.board.child_pid)
-        executor.kill_group(self.pid)
+            kill_group(self.board.child_pid)
+        kill_group(self.pid)
 
     def end(self) -> tuple[int, int]:
         """Kill it, unless it leaves by itself just now, and what its tasks have left behind. Its

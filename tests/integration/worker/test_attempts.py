@@ -161,20 +161,22 @@ def is_gone(process: psutil.Process) -> bool:
         return True
 
 
+def living_children(attempts: Attempts) -> list[psutil.Process]:
+    children = psutil.Process(attempts._executor.pid).children()
+    return [child for child in children if not is_gone(child)]
+
+
 def after_two_isolated(attempts: Attempts) -> psutil.Process:
     """The process that waits for the third isolated job."""
     attempts.begin([claimed(name, "tells_its_own_process") for name in "ab"])
     until(attempts, lambda: len(attempts.ended) == 2, "two isolated jobs end")
     used = {int(ending.result or 0) for ending in ended(attempts).values() if ending}
-    executor = psutil.Process(attempts._executor.pid)
 
-    def waiting() -> psutil.Process | None:
-        children = executor.children()
-        return children[0] if len(children) == 1 and children[0].pid not in used else None
+    def waiting() -> list[psutil.Process]:
+        left = living_children(attempts)
+        return left if len(left) == 1 and left[0].pid not in used else []
 
-    spare = eventually(waiting, "only the waiting process is left")
-    assert spare is not None
-    return spare
+    return eventually(waiting, "only the waiting process is left")[0]
 
 
 def test_the_process_of_an_isolated_job_is_forked_before_the_job_comes(attempts: Attempts) -> None:
