@@ -124,7 +124,7 @@ class Heart:
         handler.handle(
             logging.makeLogRecord(
                 {
-                    "name": "jobresults.heartbeat",
+                    "name": "heartbeat",
                     "levelno": logging.ERROR,
                     "levelname": "ERROR",
                     "msg": "heartbeat",
