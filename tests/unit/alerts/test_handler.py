@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -143,24 +144,31 @@ def test_the_sample_tells_what_was_bound(
 
 
 class Spiteful:
-    def __init__(self, log: logging.Logger) -> None:
-        self.log = log
+    """Logs an error and fails when it is to be shown."""
+
+    def __init__(self, handler: AlertHandler) -> None:
+        self.handler, self.record = handler, error_record(msg="%s", args=(self,))
 
     def __str__(self) -> str:
-        if self.log.handlers:
-            self.log.handlers[0].handle(logging.makeLogRecord({"levelno": 40, "msg": "within"}))
+        self.handler.handle(self.record)
         raise RuntimeError("no text")
 
 
+def error_record(**attributes: object) -> logging.LogRecord:
+    """For handlers alone: pytest would trip over it."""
+    return logging.makeLogRecord({"name": "any", "levelno": logging.ERROR, **attributes})
+
+
 def test_a_line_that_cannot_be_formatted_raises_nothing_and_does_not_recurse(
-    alerts: ProcessAlerts, taker: Taker, log: logging.Logger
+    alerts: ProcessAlerts, taker: Taker
 ) -> None:
-    # Not through the logger: pytest listens there, and would raise.
-    for handler in log.handlers:
-        handler.handle(log.makeRecord(log.name, logging.ERROR, "", 1, "%s", (Spiteful(log),), None))
-    log.error("bad \ud800", extra={"job_id": "\ud800", "alert_key": "k"})
-    assert keys(taker, alerts) == {"jobresults.of_this_test|%s", "k"}
-    assert alerts.failures >= 1
+    handler = AlertHandler()
+    handler.handle(Spiteful(handler).record)
+    assert alerts.failures == 1
+    handler.handle(error_record(msg="bad \ud800", job_id="\ud800", alert_key="k"))
+    assert keys(taker, alerts) == {"any|%s", "k"}
+    assert all(json.dumps(count.as_json()).isascii() for count in taker.counts)
+    assert "\\ud8" not in json.dumps([count.as_json() for count in taker.counts])
 
 
 class Timeout(BaseException):
