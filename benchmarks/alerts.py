@@ -27,7 +27,7 @@ from jobresults.redis_store import connect
 
 _STORM_PROCESSES = 4
 _STORM_RATE = 10_000.0
-_CONNECTIONS = 8
+_CONNECTIONS = 2
 _KINDS = {
     "nobody is told": "nobody",
     "jobresults, Slack hangs": "ours",
