@@ -10,6 +10,8 @@ from jobresults.alerts.model import Group, Sample, Severity
 from jobresults.alerts.routing import first_choice, links_of, route_of
 from jobresults.settings import AlertLinksSettings, AlertRoute, AlertsSettings
 
+BOTH = {"mail_addresses": ["a@x"], "slack_channel": "#a"}
+
 
 def group(**sample: Any) -> Group:
     about = Sample(**{"title": "t", "message": "m", "logger": "a.b", **sample})
