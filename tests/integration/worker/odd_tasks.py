@@ -175,3 +175,9 @@ def runs_beside(directory: str) -> str:
     while (Path(directory) / "hold").exists():
         time.sleep(0.01)
     return "ran"
+
+
+@task(name="takes_a_while", timeout_seconds=60, max_attempts=1)
+def takes_a_while(seconds: float) -> None:
+    """Return after so long."""
+    time.sleep(seconds)
