@@ -31,31 +31,33 @@ def executor_killed(task: str, queue: str) -> dict[str, Any]:
     return _extra(f"{EXECUTOR_KILLED}:{task}", title, queue)
 
 
-def executor_hangs(task: str, queue: str) -> dict[str, Any]:
-    """An executor did not end its job at its timeout, and is killed."""
-    return job_failed(task, queue, "timeout")
+def executor_stuck(task: str, queue: str) -> dict[str, Any]:
+    """An executor neither began its next job nor ended, and is replaced."""
+    return _extra("executor_stuck", "Executors do not begin their jobs", queue, task=task)
 
 
 def worker_lost(queue: str) -> dict[str, Any]:
-    """A worker fell silent: its jobs go to others, fail, or come too late."""
-    return _extra(f"worker_lost:{queue}", f"Workers of queue {queue} were lost", queue)
+    """A worker fell silent: its jobs go to others, fail, or come too late. Even a WARNING of it is
+    an alert.
+    """
+    return _extra(f"worker_lost:{queue}", f"Workers of queue {queue} were lost", queue, alert=True)
 
 
-def outcome_lost(task: str, queue: str) -> dict[str, Any]:
+def outcome_lost() -> dict[str, Any]:
     """What a job has come to could not be recorded; it runs again."""
-    return _extra("outcome_lost", "Outcomes of jobs could not be recorded", queue, task=task)
+    return _extra("outcome_lost", "Outcomes of jobs could not be recorded", None)
 
 
-def unknown_task(task: str, queue: str | None) -> dict[str, Any]:
+def unknown_task(task: str) -> dict[str, Any]:
     """Jobs wait for a worker that knows their task."""
     title = f"No worker knows task {task}: is its module in tasks.modules of the workers?"
-    return _extra(f"unknown_task:{task}", title, queue, task=task)
+    return _extra(f"unknown_task:{task}", title, None, task=task)
 
 
 def dispatch_lost() -> dict[str, Any]:
-    """Redis lost what waited in it; a WARNING that is an alert all the same."""
-    return {**_extra("dispatch_lost", "Redis lost waiting jobs", None), "alert": True}
+    """Redis lost what waited in it. Even a WARNING of it is an alert."""
+    return _extra("dispatch_lost", "Redis lost waiting jobs", None, alert=True)
 
 
-def _extra(key: str, title: str, queue: str | None, **fields: str) -> dict[str, Any]:
+def _extra(key: str, title: str, queue: str | None, **fields: object) -> dict[str, Any]:
     return {"alert_key": key, "alert_title": title, "queue": queue, **fields}

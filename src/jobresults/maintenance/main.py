@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobresults.alerts import silences
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import expiry, reconciler
 from jobresults.jobs.catalog import load_catalog
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
+from jobresults.maintenance.watch import Watch
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
@@ -100,6 +102,8 @@ def duties_of(
     batch_size = settings.maintenance.batch_size
     sweep_seconds = settings.maintenance.sweep_seconds
 
+    watch = Watch(database, redis, settings, queues)
+
     def redispatch_lost() -> None:
         lost_after_seconds = settings.maintenance.dispatch_lost_after_seconds
         for queue in queues:
@@ -122,6 +126,7 @@ def duties_of(
         _repeat(lambda: expiry.forget_results(database, batch_size))
         _repeat(lambda: expiry.forget_jobs(database, settings.jobs.tombstone_seconds, batch_size))
         _repeat(lambda: expiry.forget_idempotency_keys(database, batch_size))
+        _repeat(lambda: silences.forget(database, batch_size))
 
     return [
         Duty(
@@ -136,6 +141,7 @@ def duties_of(
         ),
         Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
         Duty("tidying RQ's registers", sweep_seconds, tidy_rq),
+        Duty("watching", watch.look_seconds, watch.look),
         Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),
     ]
 

@@ -181,3 +181,10 @@ def runs_beside(directory: str) -> str:
 def takes_a_while(seconds: float) -> None:
     """Return after so long."""
     time.sleep(seconds)
+
+
+@task(name="hangs", timeout_seconds=1, max_attempts=1)
+def hangs(directory: str) -> None:
+    """Announce the executor, then run on."""
+    announce(directory, os.getpid())
+    time.sleep(600)
