@@ -52,6 +52,8 @@ class Sample:
     customer: str | None = None
     client: str | None = None
     sentry_event_id: str | None = None
+    cause: str | None = None
+    """What is out of reach if this only follows from it: "redis" or "database"."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobresults.alerts import silences
+from jobresults.alerts.relay import Relay
+from jobresults.alerts.start import start_alerts
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import expiry, reconciler
@@ -83,14 +85,17 @@ def run(settings: Settings) -> int:
         ConfigurationError: before anything was done.
     """
     configure_logging(settings, "maintenance")
+    relay = Relay(settings, start_alerts(settings))
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
     duties = duties_of(open_database(settings.database), connect(settings.redis), settings, queues)
     stop = StopFlag()
+    relay.start()
     logger.info("maintenance watches queues %s", ", ".join(queues))
     while not stop.is_set:
         for duty in duties:
             duty.run_if_due()
         stop.wait(min(duty.next_at for duty in duties) - time.monotonic())
+    relay.stop()
     logger.info("maintenance has stopped")
     return 0
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pythonjsonlogger import json
 
-from jobresults.telemetry import access_log, logging_context
+from jobresults.telemetry import access_log, identity, logging_context
 from jobresults.telemetry.control_characters import escape
 
 _TEXT_FIELDS = ("bytes", "duration_ms", "client_ip", "request_id", "job_id")
@@ -41,8 +38,7 @@ class JsonFormatter(json.JsonFormatter):
     """
 
     def __init__(self) -> None:
-        pod = os.environ.get("HOSTNAME") or socket.gethostname()
-        super().__init__(static_fields={"pod": pod, "version": _version()})
+        super().__init__(static_fields={"pod": identity.pod(), "version": identity.version()})
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -74,10 +70,3 @@ def _encodable(value: object) -> object:
     if not isinstance(value, str) or value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _version() -> str:
-    try:
-        return version("jobresults")
-    except PackageNotFoundError:  # a bare source tree must log, too
-        return "unknown"

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from jobresults.alerts import process
 from jobresults.jobs import incidents
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
@@ -271,6 +272,9 @@ class Attempts:
 
     def _take_in(self) -> None:
         for told in self._executor.receive():
+            if isinstance(told.said, list):
+                process.alerts.merge(told.said)
+                continue
             if not self._open or told.number != self._open[0].number:
                 continue  # of one that was given up
             attempt = self._open[0]
@@ -282,7 +286,7 @@ class Attempts:
             elif isinstance(told.said, Progress):
                 attempt.progress = told.said
                 self.words.progress[attempt.job.id] = (attempt.job, told.said)
-            else:
+            elif isinstance(told.said, LogLine):
                 self.words.lines.append((attempt.job, told.said))
 
     def _replace_executor(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from jobresults.alerts.counts import Count
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
@@ -28,10 +29,12 @@ _fields = attrgetter(*Claimed.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an executor has told of one job: how far it is, a line, or how it ended."""
+    """What an executor has told of one job: how far it is, a line, or how it ended; or, of any job,
+    which errors were logged.
+    """
 
     number: int
-    said: Progress | LogLine | Ending
+    said: Progress | LogLine | Ending | list[Count]
     ran_seconds: float = 0.0
 
 
@@ -144,6 +147,8 @@ def _parse(message: bytes) -> Told:
         return Told(number, Progress(**json.loads(bytes(body))))
     if kind == report.LOG:
         return Told(number, LogLine(**json.loads(bytes(body))))
+    if kind == report.ALERTS:
+        return Told(number, [Count.from_json(count) for count in json.loads(bytes(body))])
     (ran_seconds,) = report.RAN_SECONDS.unpack_from(body)
     body = body[report.RAN_SECONDS.size :]
     if kind == report.RESULT:
