@@ -135,6 +135,9 @@ def end(database: Database, silence_id: str, *, ended_by: str) -> Silence:
     Raises:
         NotFound, LedgerUnavailable
     """
+    not_found = NotFound("no such silence; GET /v1/silences lists them")
+    if _CONTROL.search(silence_id):  # PostgreSQL refuses NUL
+        raise not_found
     with database.write() as connection:
         now_ms = database.read_clock_ms(connection)
         connection.execute(
@@ -148,7 +151,7 @@ def end(database: Database, silence_id: str, *, ended_by: str) -> Silence:
         )
         row = connection.execute(select(silence).where(silence.c.id == silence_id)).first()
     if row is None:
-        raise NotFound("no such silence; GET /v1/silences lists them")
+        raise not_found
     logger.info("%s has ended the silence %s", ended_by, silence_id)
     return _silence(row, now_ms)
 

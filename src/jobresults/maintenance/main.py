@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobresults.alerts import silences
+from jobresults.alerts.links import SilenceLinks
 from jobresults.alerts.relay import Relay
 from jobresults.alerts.start import start_alerts
 from jobresults.database import Database, open_database
@@ -85,9 +86,16 @@ def run(settings: Settings) -> int:
         ConfigurationError: before anything was done.
     """
     configure_logging(settings, "maintenance")
-    relay = Relay(settings, start_alerts(settings))
+    transport = start_alerts(settings)
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
-    duties = duties_of(open_database(settings.database), connect(settings.redis), settings, queues)
+    database = open_database(settings.database)
+    duties = duties_of(database, connect(settings.redis), settings, queues)
+    relay = Relay(
+        settings,
+        transport,
+        silences=silences.Silences(database),
+        silence_link=SilenceLinks(settings.alerts.links).url,
+    )
     stop = StopFlag()
     relay.start()
     logger.info("maintenance watches queues %s", ", ".join(queues))
