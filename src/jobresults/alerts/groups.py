@@ -19,7 +19,7 @@ from jobresults.redis_store import Client, guarded
 from jobresults.settings import Settings
 from jobresults.telemetry import identity
 
-HEARTBEAT_KEY = "jobresults:heartbeat"
+HEARTBEAT_KEY = "alerts heartbeat"
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ class AlertHandler(logging.Handler):
         """Count the record. Raises nothing of its own; what interrupts it (a task's timeout) gets
         through.
         """
-        if not _concerns_alerts(record) or getattr(self._inside, "busy", False):
+        if getattr(self._inside, "busy", False):
             return False
         self._inside.busy = True
         try:
-            if self.filter(record):
+            if _concerns_alerts(record) and self.filter(record):
                 record.__dict__[_MARK] = True
                 process.alerts.count(record)
         except Exception:  # noqa: BLE001 - whatever ails an alert, the line's author must not feel it

@@ -9,14 +9,23 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from jobresults.alerts.counts import Count
 from jobresults.alerts.flusher import Batch
 from jobresults.alerts.groups import BatchWriter, GroupStore, overflow_sample
-from jobresults.alerts.model import Entry, Group, Kind, Notification, Sample, Severity, SinkError
+from jobresults.alerts.model import (
+    Entry,
+    Group,
+    Kind,
+    Notification,
+    Sample,
+    Severity,
+    Sink,
+    SinkError,
+)
 from jobresults.alerts.routing import links_of, route_of
 from jobresults.alerts.sinks import open_sinks
 from jobresults.redis_store import Client, connect
@@ -53,7 +62,12 @@ class RedisTransport:
             speak_up(self._settings, self.writer, pending)
 
 
-def speak_up(settings: Settings, writer: BatchWriter, pending: Sequence[Count]) -> bool:
+def speak_up(
+    settings: Settings,
+    writer: BatchWriter,
+    pending: Sequence[Count],
+    open_sinks: Callable[[Settings], Iterable[Sink]] = open_sinks,
+) -> bool:
     """Send a digest of these counts straight to the first sink that takes it. Whether one did."""
     with _turn(_state_file(settings)) as is_ours:
         if not is_ours:
