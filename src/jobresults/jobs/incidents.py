@@ -11,18 +11,24 @@ from typing import Any
 
 EXECUTOR_KILLED = "executor_killed"
 _CLASS = re.compile(r"[A-Za-z_]\w{0,99}(?=:|$)")
+_PLACE = re.compile(r'^ +File ".*", line \d+, in (\S{1,100})$', re.MULTILINE)
 
 
-def job_failed(task: str, queue: str, code: str, detail: str = "") -> dict[str, Any]:
+def job_failed(
+    task: str, queue: str, code: str, detail: str = "", traceback: str | None = None
+) -> dict[str, Any]:
     """A job has failed for good. The same task failing in the same way is one problem: by the class
-    of its exception, since what an exception says differs from job to job.
+    of its exception and the function that raised it, since what an exception says differs from job
+    to job.
     """
     if code == EXECUTOR_KILLED:
         return executor_killed(task, queue)
     how = code
     if code == "task_error" and (found := _CLASS.match(detail)) is not None:
-        how = found[0]
-    return _extra(f"job_failed:{task}:{how}", f"Jobs of task {task} fail for good: {how}", queue)
+        places = _PLACE.findall(traceback or "")
+        how = f"{found[0]} in {places[-1]}" if places else found[0]
+    extra = _extra(f"job_failed:{task}:{how}", f"Jobs of task {task} fail for good: {how}", queue)
+    return extra | {"alert_frames": traceback}
 
 
 def executor_killed(task: str, queue: str) -> dict[str, Any]:

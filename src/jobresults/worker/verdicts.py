@@ -63,8 +63,8 @@ def _severity(attempt: Attempt, state: State | None) -> tuple[int, dict[str, Any
         return _LEVELS[state], None
     error = ending.error
     if state is State.FAILED:
-        extra = incidents.job_failed(job.task, job.queue, error.code, error.detail)
-        return logging.ERROR, extra | {"alert_frames": ending.traceback}
+        said = error.code, error.detail, ending.traceback
+        return logging.ERROR, incidents.job_failed(job.task, job.queue, *said)
     if error.code == incidents.EXECUTOR_KILLED:  # it is told at once, attempts left or not
         return logging.ERROR, incidents.executor_killed(job.task, job.queue)
     return logging.WARNING, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -12,15 +13,24 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
+from jobresults.alerts.groups import BatchWriter, GroupStore
+from jobresults.alerts.relay import Relay
+from jobresults.alerts.transport import RedisTransport
 from jobresults.database import Database
+from jobresults.jobs.outcome import Ending
 from jobresults.jobs.states import State
+from jobresults.settings import AlertsSettings, RedisSettings, Settings
+from jobresults.worker import verdicts
+from jobresults.worker.attempts import Attempt
 from tests.integration.alerts.captured import FILE_VARIABLE, captured
-from tests.integration.driver import on_sqlite
+from tests.integration.driver import BOOM, Driver, on_sqlite
 from tests.integration.worker.odd_tasks import announced
 from tests.integration.worker.service import MODULES, Service, go, running_service, says
 from tests.services.process import Process, eventually
 from tests.services.redis_server import RedisServer
+from tests.support.recording_sink import RecordingSink
 
 pytestmark = on_sqlite
 
@@ -76,15 +86,15 @@ def test_a_job_that_fails_for_good_is_told_once(watched: Watched) -> None:
     service.run("fails_for_good")
     service.run("succeeds_at_attempt", attempt=2)
     assert watched.told(3) == [
-        "job_failed:fails:ValueError",
-        "job_failed:fails:ValueError",
-        "job_failed:fails_for_good:PermanentError",
+        "job_failed:fails:ValueError in fails",
+        "job_failed:fails:ValueError in fails",
+        "job_failed:fails_for_good:PermanentError in fails_for_good",
     ]
     assert watched.alerts[0] == {
         "level": "ERROR",
         "message": f"job {job_id} (fails) failed for good: ValueError: boom 7",
-        "alert_key": "job_failed:fails:ValueError",
-        "alert_title": "Jobs of task fails fail for good: ValueError",
+        "alert_key": "job_failed:fails:ValueError in fails",
+        "alert_title": "Jobs of task fails fail for good: ValueError in fails",
         "job_id": job_id,
         "task": "fails",
         "queue": "default",
@@ -102,6 +112,51 @@ def test_a_killed_executor_is_one_problem_with_the_failure_it_brings(watched: Wa
     assert watched.told(2) == ["executor_killed:is_killed"] * 2
     assert "is queued again" in watched.alerts[0]["message"]
     assert "failed for good" in watched.alerts[1]["message"]
+
+
+def test_a_killed_executor_is_one_message(watched: Watched) -> None:
+    watched.start("worker")
+    watched.start("maintenance")
+    redis = RedisSettings(url=SecretStr(watched.service.redis.url))
+    settings = Settings(redis=redis, alerts=AlertsSettings(group_wait_seconds=0.1))
+    sink = RecordingSink("slack")
+    relay = Relay(settings, RedisTransport(settings), sinks=[sink])
+    relay.start()
+    try:
+        row = watched.service.run("is_killed")
+        watched.told(2)
+        store = GroupStore(watched.service.driver.redis)
+        fingerprint = BatchWriter(settings).fingerprint("executor_killed:is_killed")
+        eventually(lambda: [it.group.count for it in store.read([fingerprint])] == [2], "counted")
+        eventually(lambda: sink.sent, "it is told")
+    finally:
+        relay.stop()
+    (message,) = sink.sent
+    group = message.entries[0].group
+    assert (group.fingerprint, group.severity) == (fingerprint, "error")
+    assert (group.sample.job_id, group.sample.task) == (row.id, "is_killed")
+
+
+def test_the_frames_of_a_failed_job_come_along(watched: Watched) -> None:
+    watched.start("worker")
+    watched.service.run("fails_for_good")
+    key = "job_failed:fails_for_good:PermanentError in fails_for_good"
+    redis = watched.service.driver.redis
+    fingerprint = BatchWriter(Settings()).fingerprint(key)
+    (found,) = eventually(lambda: GroupStore(redis).read([fingerprint]), "it is counted")
+    assert 'raise PermanentError("the account is closed")' in found.group.sample.frames
+
+
+def test_an_outcome_after_the_reconcilers_verdict_is_no_second_failure(
+    driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    claimed = driver.start("waits_for_file", params={"path": "x"})
+    driver.lose_worker(claimed.id)
+    ending = Ending(error=BOOM)
+    (recorded,) = driver.record_all([(claimed, ending)])
+    verdicts.tell(Attempt(claimed, ending=ending), recorded)
+    assert [vars(record)["alert_key"] for record in caplog.records] == ["worker_lost:default"] * 2
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
 
 
 def test_an_executor_that_is_stopped_is_told(watched: Watched, tmp_path: Path) -> None:
