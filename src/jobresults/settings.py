@@ -174,6 +174,7 @@ class AlertLinksSettings(_Section):
     logs_url: str | None = None
     runbook_url: str | None = None
     sentry_url: str | None = None
+    signing_key: Annotated[SecretStr, Field(min_length=32)] | None = None
 
     @field_validator("logs_url", "runbook_url", "sentry_url")
     @classmethod
@@ -223,6 +224,15 @@ class EmailSettings(_Section):
         return self
 
 
+class WatchSettings(_Section):
+    """What maintenance looks at, and what is too much."""
+
+    interval_seconds: Seconds = 15.0
+    queue_oldest_seconds: Seconds = 300.0
+    redis_memory_share: Annotated[float, Field(gt=0, le=1)] = 0.85
+    disk_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
 class AlertsSettings(_Section):
     """From an error to a message: how errors are grouped, when a message is sent, and where."""
 
@@ -238,6 +248,7 @@ class AlertsSettings(_Section):
     closed_ttl_seconds: Count = 86_400
     heartbeat_url: SecretStr | None = None
     routes: tuple[AlertRoute, ...] = ()
+    watch: WatchSettings = WatchSettings()
     links: AlertLinksSettings = AlertLinksSettings()
     slack: SlackSettings = SlackSettings()
     email: EmailSettings = EmailSettings()

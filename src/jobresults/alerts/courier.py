@@ -26,6 +26,7 @@ _CLAIM_LIMIT = 200
 _TURN_MS = 1_000
 _SUPPRESSED_LOOK_MS = 15_000
 _STAND_IN_LOOK_MS = 10_000
+_MAX_REASON_CHARACTERS = 300
 # Conditions that explain errors: by what such errors name as their cause.
 OUTAGES = {"redis": "condition:redis_down", "database": "condition:database_down"}
 
@@ -120,7 +121,7 @@ class Courier:
         route = route_of(group, self._settings)
         decision = policy.decide(tracked, told, self._rhythm, now_ms, can_edit=self._sink.can_edit)
         item = Item(tracked, told, route, decision)
-        choice = first_choice(route, self._sinks)
+        choice = first_choice(group, route, self._sinks)
         if self.name not in choice:
             item = self._stand_in(item, choice, health, now_ms)
         suppressed = self._suppressed(group, outages)
@@ -254,11 +255,12 @@ class Courier:
             self._postpone(items, now_ms, retry_at_ms)
             return retry_at_ms
         for item in items:
+            told = replace(item.told, refusal=str(error)[:_MAX_REASON_CHARACTERS])
             if len(self._sinks) > 1:  # another one takes it over
-                told = replace(item.told, opening=item.tracked.opening, is_refused=True)
+                told = replace(told, opening=item.tracked.opening, is_refused=True)
                 self._put_back(item, now_ms, None, told)
             else:
-                self._put_back(item, now_ms, now_ms + self._rhythm.group_interval_ms)
+                self._put_back(item, now_ms, now_ms + self._rhythm.group_interval_ms, told)
         return None
 
     def _postpone(self, items: Sequence[Item], now_ms: int, until_ms: int) -> None:

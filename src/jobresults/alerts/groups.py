@@ -37,6 +37,8 @@ class Told:
     is_resolved: bool = False
     is_refused: bool = False
     """The sink will never take it."""
+    refusal: str | None = None
+    """Why it did not take it, the last time it said so for good."""
     receipt: Receipt = field(default_factory=Receipt)
 
     def as_json(self) -> str:

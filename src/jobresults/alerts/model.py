@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+TRIAL_LOGGER = "jobresults.trial"
+"""Who says what `jobresults alerts test` sends: it goes to every sink, once."""
+
 
 class Severity(StrEnum):
     """How bad; the words of `logging`, lower case."""
@@ -74,6 +77,11 @@ class Group:
     """When the first event of each version came."""
     job_count: int = 0
     customer_count: int = 0
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether nothing is broken: someone tries whether alerts arrive."""
+        return self.sample.logger == TRIAL_LOGGER
 
 
 @dataclass(frozen=True)

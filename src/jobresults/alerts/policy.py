@@ -53,6 +53,8 @@ def decide(
         return Decision(None, None)
     if told.opening != tracked.opening or told.posted_ms is None:
         return _first(tracked, told, rhythm, now_ms)
+    if tracked.group.is_trial:
+        return Decision(None, None)  # it has no end to tell
     quiet_at = tracked.group.last_ms + tracked.resolve_after_ms
     can_edit = can_edit and told.receipt.message_id is not None
     if now_ms >= quiet_at:
@@ -75,7 +77,8 @@ def _first(tracked: Tracked, told: Told, rhythm: Rhythm, now_ms: int) -> Decisio
         wait_ms = rhythm.group_wait_ms
     if now_ms < group.first_ms + wait_ms:
         return Decision(None, group.first_ms + wait_ms)
-    return Decision(Kind.REGRESSION if came_back else Kind.FIRST, now_ms + rhythm.group_wait_ms)
+    kind = Kind.REGRESSION if came_back else Kind.FIRST
+    return Decision(Kind.TEST if group.is_trial else kind, now_ms + rhythm.group_wait_ms)
 
 
 def _next(
@@ -112,6 +115,7 @@ def after(tracked: Tracked, told: Told, decision: Decision, now_ms: int, receipt
         told_ms=now_ms,
         told_count=group.count,
         is_resolved=decision.kind is Kind.RESOLVED,
+        refusal=None,
         receipt=receipt,
     )
     if decision.is_edit or decision.kind is Kind.RESOLVED:

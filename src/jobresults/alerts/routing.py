@@ -20,8 +20,12 @@ def route_of(group: Group, settings: AlertsSettings) -> AlertRoute:
     return next((route for route in settings.routes if _fits(route, group.sample)), _NO_ROUTE)
 
 
-def first_choice(route: AlertRoute, sinks: frozenset[str]) -> frozenset[str]:
-    """Which of the sinks there are a route's groups go to: where it says, else Slack, else any."""
+def first_choice(group: Group, route: AlertRoute, sinks: frozenset[str]) -> frozenset[str]:
+    """Which of the sinks there are a route's groups go to: where it says, else Slack, else any. A
+    trial goes to all.
+    """
+    if group.is_trial:
+        return sinks
     wanted = set()
     if route.slack_channel is not None:
         wanted.add(SLACK)

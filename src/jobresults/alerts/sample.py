@@ -28,7 +28,7 @@ def describe(record: logging.LogRecord) -> dict[str, Any]:
         "title": _text(str(title).partition("\n")[0], _MAX_TITLE_CHARACTERS),
         "message": message,
         "logger": record.name,
-        "frames": "" if error is None else _frames(error),
+        "frames": str(attributes.get("alert_frames") or "") if error is None else _frames(error),
         "cause": None if error is None else fingerprint.cause_of(error),
     }
     return sample

@@ -175,3 +175,16 @@ def runs_beside(directory: str) -> str:
     while (Path(directory) / "hold").exists():
         time.sleep(0.01)
     return "ran"
+
+
+@task(name="takes_a_while", timeout_seconds=60, max_attempts=1)
+def takes_a_while(seconds: float) -> None:
+    """Return after so long."""
+    time.sleep(seconds)
+
+
+@task(name="hangs", timeout_seconds=1, max_attempts=1)
+def hangs(directory: str) -> None:
+    """Announce the executor, then run on."""
+    announce(directory, os.getpid())
+    time.sleep(600)
