@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -27,6 +27,8 @@ _MESSAGES = {
     "model_type": "must be a section with keys of its own",
     "tuple_type": 'must be a list: [a, b] in YAML, ["a", "b"] in the environment',
 }
+# Keys whose value is never shown, beside those that end in "url".
+_SECRET_NAMES = frozenset({"password", "bot_token", "signing_key"})
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ def _origin(path: list[str], file: Path, variables: list[_Variable]) -> str:
 
 def _got(path: list[str], value: Any) -> str:
     """The offending value, unless it may hold a secret: a URL, or anything instead of a section."""
-    may_be_secret = "url" in path or _keys(path) or isinstance(value, dict | list)
+    named_secret = any(part in _SECRET_NAMES or part.endswith("url") for part in path)
+    may_be_secret = named_secret or _keys(path) or isinstance(value, dict | list)
     return "" if may_be_secret else f"; got {value!r:.120}"
 
 
@@ -175,8 +178,11 @@ def _keys(path: list[str]) -> list[str]:
     """The keys of the section at that path; none if there is no section."""
     model: Any = Settings
     for part in path:
-        field = model.model_fields.get(part)
-        model = field and field.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
+        if part.isdecimal():  # an item of a list of sections
+            model = get_args(model)[0] if get_args(model) else None
+        else:
+            field = getattr(model, "model_fields", {}).get(part)
+            model = field and field.annotation
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
     return sorted(model.model_fields)

@@ -130,6 +130,90 @@ class LoggingSettings(_Section):
     debug: bool = False
 
 
+class AlertRoute(_Section):
+    """Whose alerts go where. All it names of task, queue and logger must fit; a logger means those
+    below it, too. The first route that fits holds.
+    """
+
+    task: str | None = None
+    queue: str | None = None
+    logger: str | None = None
+    slack_channel: str | None = None
+    mail_addresses: tuple[str, ...] = ()
+    owner: str | None = None
+    runbook: str | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> AlertRoute:
+        if not (self.task or self.queue or self.logger):
+            raise ValueError("name a task, a queue or a logger whose alerts it is for")
+        return self
+
+
+class AlertLinksSettings(_Section):
+    """Where messages lead. `{...}` in a URL is replaced by the alert's field of that name."""
+
+    base_url: str | None = None
+    logs_url: str | None = None
+    runbook_url: str | None = None
+
+
+class SlackSettings(_Section):
+    """A webhook, or a bot token and a channel: with a token messages are edited in place."""
+
+    webhook_url: SecretStr | None = None
+    bot_token: SecretStr | None = None
+    channel: str | None = None
+    api_url: str = "https://slack.com/api/"
+    deadline_seconds: Seconds = 5.0
+
+    @model_validator(mode="after")
+    def _token_has_a_channel(self) -> SlackSettings:
+        if self.bot_token is not None and self.channel is None:
+            raise ValueError("bot_token needs channel, where messages without a route go")
+        return self
+
+
+class EmailSettings(_Section):
+    """The mail server; without a host no mail is sent."""
+
+    host: str | None = None
+    port: Port = 587
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
+    username: str | None = None
+    password: SecretStr | None = None
+    from_address: str = "jobresults@localhost"
+    to_addresses: tuple[str, ...] = ()
+    deadline_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _host_has_recipients(self) -> EmailSettings:
+        if self.host is not None and not self.to_addresses:
+            raise ValueError("host needs to_addresses, who gets what no route sends elsewhere")
+        return self
+
+
+class AlertsSettings(_Section):
+    """From an error to a message: how errors are grouped, when a message is sent, and where."""
+
+    enabled: bool = True
+    service: str = "jobresults"
+    in_app_modules: tuple[str, ...] = ()
+    group_wait_seconds: Annotated[float, Field(ge=0)] = 5.0
+    group_interval_seconds: Seconds = 300.0
+    repeat_interval_seconds: Seconds = 14_400.0
+    resolve_after_seconds: Seconds = 900.0
+    storm_groups: Count = 10
+    storm_window_seconds: Seconds = 60.0
+    takeover_seconds: Seconds = 120.0
+    closed_ttl_seconds: Count = 86_400
+    heartbeat_url: SecretStr | None = None
+    routes: tuple[AlertRoute, ...] = ()
+    links: AlertLinksSettings = AlertLinksSettings()
+    slack: SlackSettings = SlackSettings()
+    email: EmailSettings = EmailSettings()
+
+
 class Settings(_Section):
     """All of them. `jobresults.configuration.load_settings` reads them from their sources."""
 
@@ -142,6 +226,7 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     logging: LoggingSettings = LoggingSettings()
+    alerts: AlertsSettings = AlertsSettings()
 
     @property
     def log_format(self) -> Literal["text", "json"]:

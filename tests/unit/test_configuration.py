@@ -152,8 +152,30 @@ def test_an_unknown_key_near_to_none_is_refused_with_all(file: Path) -> None:
 
 def test_a_key_below_an_unknown_section_is_refused(file: Path) -> None:
     assert refusal(file, ZZZZ__YYYY="1").startswith(
-        "zzzz: unknown key (environment: JOBRESULTS_ZZZZ__YYYY); valid here: database, environment"
+        "zzzz: unknown key (environment: JOBRESULTS_ZZZZ__YYYY); valid here: alerts, database"
     )
+
+
+def test_an_unknown_key_in_an_item_of_a_list_is_refused_with_the_nearest(file: Path) -> None:
+    detail = refusal(file, ALERTS__ROUTES='[{"task": "score", "ownr": "risk"}]')
+    assert detail.startswith("alerts.routes.0.ownr: unknown key (environment: ")
+    assert detail.endswith("did you mean alerts.routes.0.owner?")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"ALERTS__ROUTES": '[{"owner": "risk"}]'}, "name a task, a queue or a logger"),
+        ({"ALERTS__SLACK__BOT_TOKEN": SECRET}, "bot_token needs channel"),
+        ({"ALERTS__EMAIL__HOST": "mail"}, "host needs to_addresses"),
+    ],
+)
+def test_alerts_without_an_address_are_refused(
+    file: Path, variables: dict[str, str], message: str
+) -> None:
+    detail = refusal(file, **variables)
+    assert message in detail
+    assert SECRET not in detail
 
 
 def test_an_unknown_variable_is_refused_by_its_name(file: Path) -> None:
@@ -284,6 +306,8 @@ def test_a_wrong_value_from_a_secret_file_is_shown_with_the_variable_of_the_file
         f"database:\n  url: a: {SECRET}",
         f"database:\n  url: '{SECRET}",
         f"redis: redis://:{SECRET}@h",
+        f"alerts: {{slack: {{bot_token: [{SECRET}]}}}}",
+        f"alerts: {{email: {{password: {{x: {SECRET}}}}}}}",
     ],
 )
 def test_a_message_never_shows_a_secret_of_the_file(file: Path, text: str) -> None:
