@@ -1,4 +1,4 @@
-"""A mail server: plain, STARTTLS or TLS from the first byte, with a login, answering by a script."""
+"""A mail server: plain, STARTTLS or TLS from the start, with a login, answering by a script."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from types import FrameType
 
 from jobresults.jobs.outcome import JobError
 from jobresults.jobs.running import LogLine
+from jobresults.telemetry.redaction import hide
 from jobresults.worker.frames import frame
 
 # First byte of each message to the supervisor; then the job's number, then the body.
@@ -119,7 +120,7 @@ class LogShipper(logging.Handler):
         if self._report is None or self._lines_left <= 0:
             return
         try:
-            text = _storable_text(self.format(record))
+            text = _storable_text(hide(self.format(record)))
         except Exception:  # noqa: BLE001 - as logging's own handlers: a bad line does not fail its task
             self.handleError(record)
             return
