@@ -53,7 +53,7 @@ class SlackServer(ScriptedServer):
     def respond(self, request: Request) -> Answer:
         body = _body_of(request)
         if request.path == WEBHOOK_PATH:
-            refused = _refusal(body)
+            refused = refusal(body)
             if refused:
                 return Answer(400, refused.encode())
             self._add(body, "webhook")
@@ -62,7 +62,7 @@ class SlackServer(ScriptedServer):
             return Answer(404, b"no_team")
         if request.headers.get("Authorization") != f"Bearer {BOT_TOKEN}":
             return _api(ok=False, error="invalid_auth")
-        refused = _refusal(body)
+        refused = refusal(body)
         if refused:
             return _api(ok=False, error=refused)
         return self._call(request.path.removeprefix("/api/"), body)
@@ -90,7 +90,8 @@ class SlackServer(ScriptedServer):
         return message
 
 
-def _refusal(body: dict[str, Any]) -> str | None:
+def refusal(body: dict[str, Any]) -> str | None:
+    """The word Slack answers to a message it does not take; None if it does."""
     blocks = _blocks(body)
     texts = _texts(blocks)
     if not body.get("text"):

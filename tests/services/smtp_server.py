@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -31,7 +31,7 @@ class SmtpServer:
         self.messages: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.script: deque[str] = deque()
-        secure = tls != "none"
+        self.logins = 0
         self._controller = Controller(
             self,
             hostname="127.0.0.1",
@@ -39,9 +39,10 @@ class SmtpServer:
             ssl_context=context if tls == "implicit" else None,
             tls_context=context if tls == "starttls" else None,
             require_starttls=tls == "starttls",
-            auth_required=login,
-            auth_require_tls=secure and tls == "starttls",
-            authenticator=_authenticate,
+            # aiosmtpd does not see that a port itself is encrypted, and warns of requiring it.
+            auth_required=login and tls == "starttls",
+            auth_require_tls=tls == "starttls",
+            authenticator=self._authenticate,
         )
         self._controller.start()
 
@@ -57,6 +58,13 @@ class SmtpServer:
         self.messages.append(cast(EmailMessage, message))
         self.recipients.append(list(envelope.rcpt_tos))
         return "250 OK"
+
+    def _authenticate(self, *arguments: Any) -> AuthResult:
+        data = arguments[4]
+        assert isinstance(data, LoginPassword)
+        right = (data.login, data.password) == (USERNAME.encode(), PASSWORD.encode())
+        self.logins += right
+        return AuthResult(success=right, handled=right)
 
     def close(self) -> None:
         self._controller.stop()
@@ -80,17 +88,11 @@ class SilentSmtpServer:
             return
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         for taken in (self._socket, *self._taken):
             taken.close()
-
-
-def _authenticate(*arguments: Any) -> AuthResult:
-    data = arguments[4]
-    assert isinstance(data, LoginPassword)
-    right = (data.login, data.password) == (USERNAME.encode(), PASSWORD.encode())
-    return AuthResult(success=right, handled=right)
 
 
 def _free_port() -> int:

@@ -23,8 +23,8 @@ def configure_logging(settings: Settings, role: Role) -> None:
 
 
 def logging_dict(settings: Settings, role: Role) -> dict[str, Any]:
-    """The process's dict, as gunicorn's `logconfig_dict` wants it; makes the directory it names, and has
-    the settings' secrets hidden from now on.
+    """The process's dict, as gunicorn's `logconfig_dict` wants it; makes the directory it names.
+    From now on the secrets of these settings are hidden in every line.
 
     Raises:
         ConfigurationError: the log directory cannot be written.
