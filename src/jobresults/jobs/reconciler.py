@@ -26,6 +26,8 @@ from jobresults.jobs.model import job
 from jobresults.jobs.outcome import CANCELED, JobError, ended_values, queued_values
 from jobresults.jobs.states import Event, State, WaitingOn
 from jobresults.redis_store import Client, ping
+from jobresults.telemetry import sentry
+from jobresults.telemetry.logging_context import bound
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
         canceled = _end(database, connection, batch & canceling, State.CANCELED, CANCELED)
         batch &= ~canceling  # one who asks meanwhile has the next sweep
         failed = _end(database, connection, batch & exhausted, State.FAILED, WORKER_LOST)
+        drafts = {row.id: _draft(connection, row.id) for row in failed}
         requeued = connection.execute(
             update(job)
             .where(batch & ~exhausted)
@@ -75,16 +78,30 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
             ],
         )
     for row in failed:
+        draft = drafts[row.id]
+        if draft is not None:
+            sentry.send(draft.envelope)
         logger.error(
             "job %s failed: its worker was lost in its last attempt",
             row.id,
-            extra={"job_id": row.id},
+            extra={"job_id": row.id, "sentry_event_id": draft.event_id if draft else None},
         )
     for row in requeued:
         logger.warning(
             "job %s is queued again: its worker was lost", row.id, extra={"job_id": row.id}
         )
     return len(canceled) + len(failed) + len(requeued)
+
+
+def _draft(connection: Connection, job_id: str) -> sentry.Draft | None:
+    """The event of a job that fails; to be sent once that is committed."""
+    with bound(job_id=job_id):
+        draft = sentry.make(WORKER_LOST.detail, fingerprint=(WORKER_LOST.code,))
+    if draft is not None:
+        connection.execute(
+            update(job).where(job.c.id == job_id).values(sentry_event_id=draft.event_id)
+        )
+    return draft
 
 
 def dispatch_due(database: Database, redis: Client, batch_size: int) -> int:

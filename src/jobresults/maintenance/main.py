@@ -17,6 +17,7 @@ from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_worker
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ class Duty:
             self.run()
         except (LedgerUnavailable, RedisUnavailable) as error:
             logger.warning("%s: %s; trying again", self.name, error)
-        except Exception:
-            logger.exception("%s failed; trying again", self.name)
+        except Exception as error:
+            event = {"sentry_event_id": sentry.capture(error)}
+            logger.exception("%s failed; trying again", self.name, extra=event)
         self.next_at = time.monotonic() + self.interval_seconds
 
 
@@ -81,6 +83,7 @@ def run(settings: Settings) -> int:
         ConfigurationError: before anything was done.
     """
     configure_logging(settings, "maintenance")
+    sentry.start(settings)
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
     duties = duties_of(open_database(settings.database), connect(settings.redis), settings, queues)
     stop = StopFlag()

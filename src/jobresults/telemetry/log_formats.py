@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pythonjsonlogger import json
@@ -14,6 +13,7 @@ from pythonjsonlogger import json
 from jobresults.telemetry import access_log, logging_context
 from jobresults.telemetry.control_characters import escape
 from jobresults.telemetry.redaction import hide
+from jobresults.telemetry.version import service_version
 
 # Where a secret may stand: the other members are ours, or were cleaned when they were bound.
 _FREE_TEXTS = frozenset({"message", "exc_info", "stack_info", "path"})
@@ -45,7 +45,7 @@ class JsonFormatter(json.JsonFormatter):
 
     def __init__(self) -> None:
         pod = os.environ.get("HOSTNAME") or socket.gethostname()
-        super().__init__(static_fields={"pod": pod, "version": _version()})
+        super().__init__(static_fields={"pod": pod, "version": service_version()})
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -79,10 +79,3 @@ def _encodable(value: object) -> object:
     if not isinstance(value, str) or value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _version() -> str:
-    try:
-        return version("jobresults")
-    except PackageNotFoundError:  # a bare source tree must log, too
-        return "unknown"

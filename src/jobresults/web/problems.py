@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from jobresults.errors import RequestError, Unavailable
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import current
 from jobresults.web.reply import Reply
 
@@ -50,7 +51,7 @@ def problem(path: str, status: int, code: str, title: str, detail: str, **extra:
 
 
 def reply_to(error: Exception, method: str, path: str) -> Reply:
-    """The problem that a failure is to the caller; all that is unforeseen is logged."""
+    """The problem that a failure is to the caller; the unforeseen is logged, and goes to Sentry."""
     if isinstance(error, RequestError):
         return _request_error(error, path)
     if isinstance(error, Unavailable):
@@ -59,7 +60,8 @@ def reply_to(error: Exception, method: str, path: str) -> Reply:
         reply = problem(path, 503, error.code, error.title, detail)
         reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
         return reply
-    logger.error("unforeseen error in %s %s", method, path, exc_info=error)
+    event = {"sentry_event_id": sentry.capture(error)}
+    logger.error("unforeseen error in %s %s", method, path, exc_info=error, extra=event)
     detail = "An unforeseen error; it has been logged."
     return problem(path, 500, "internal_error", "Internal error", detail)
 

@@ -14,6 +14,9 @@ from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
+from jobresults.telemetry.sentry import Draft
+from jobresults.worker import failures
 from jobresults.worker.executor import timed_out
 from jobresults.worker.executor_process import ExecutorProcess, killed
 from jobresults.worker.guard import Guard
@@ -46,6 +49,8 @@ class Attempt:
     ended_at: float = 0.0
     progress: Progress | None = None
     next_progress_event: float = 0.0
+    event: Draft | None = None
+    """For Sentry, once the ledger says that the job has failed."""
 
 
 @dataclass
@@ -259,6 +264,9 @@ class Attempts:
         self._end(self._open.popleft(), ending)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
+        attempt.event = failures.event_of(attempt.job, ending, attempt.event)
+        if attempt.event is not None:
+            ending = replace(ending, sentry_event_id=attempt.event.event_id)
         attempt.ending, attempt.ended_at = ending, time.monotonic()
         self.ended.append(attempt)
 
@@ -275,6 +283,10 @@ class Attempts:
             elif isinstance(told.said, Progress):
                 attempt.progress = told.said
                 self.words.progress[attempt.job.id] = (attempt.job, told.said)
+            elif isinstance(told.said, Draft):
+                attempt.event = told.said
+            elif isinstance(told.said, bytes):
+                sentry.send(told.said)
             else:
                 self.words.lines.append((attempt.job, told.said))
 

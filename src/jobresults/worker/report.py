@@ -14,13 +14,18 @@ from types import FrameType
 from jobresults.jobs.outcome import JobError
 from jobresults.jobs.running import LogLine
 from jobresults.telemetry.redaction import hide
+from jobresults.telemetry.sentry import Draft
 from jobresults.worker.frames import frame
 
 # First byte of each message to the supervisor; then the job's number, then the body.
 PROGRESS, LOG, RESULT, ERROR = b"P", b"L", b"R", b"E"
+# An event for Sentry: of a failure, to be sent if the job has failed with it; or one of the task's
+# own, to be sent as it is.
+FAILURE_EVENT, TASK_EVENT = b"F", b"S"
 HEAD = struct.Struct("!cQ")
 # What an outcome begins with: how long the attempt ran, in seconds.
 RAN_SECONDS = struct.Struct("!d")
+EVENT_ID_LENGTH = 32
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _DETAIL_LENGTH = 2_000
@@ -59,6 +64,13 @@ class Report:
 
     def log(self, line: LogLine) -> None:
         self._send(LOG, json.dumps(asdict(line)).encode())
+
+    def failure_event(self, draft: Draft) -> None:
+        """Before the error it belongs to."""
+        self._send(FAILURE_EVENT, draft.event_id.encode(), draft.envelope)
+
+    def task_event(self, envelope: bytes) -> None:
+        self._send(TASK_EVENT, envelope)
 
     def result(self, result: bytes) -> None:
         self._release()

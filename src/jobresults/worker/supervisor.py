@@ -23,6 +23,7 @@ from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
 from jobresults.redis_store import Client
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.attempts import Attempt, Attempts
 from jobresults.worker.exchange import Exchange, News
@@ -174,6 +175,8 @@ class Supervisor:
         """What the log and Redis are to be told of a transaction."""
         for attempt, recorded in zip(ended, settled.recorded, strict=True):
             _tell(attempt, recorded)
+            if recorded is not None and recorded.state is State.FAILED and attempt.event:
+                sentry.send(attempt.event.envelope)
             if recorded is not None and recorded.state.done:
                 record = self._settlement.record_of(attempt, recorded, settled.now_ms)
                 self._news.ended.append(record)
@@ -251,7 +254,10 @@ def _tell(attempt: Attempt, recorded: Recorded | None) -> None:
         if state is None:
             logger.log(level, "job %s: outcome refused, its lease went to another worker", job.id)
         elif state is State.FAILED:
-            logger.log(level, "job %s (%s) failed for good: %s", job.id, job.task, detail)
+            event = {"sentry_event_id": attempt.event.event_id if attempt.event else None}
+            logger.log(
+                level, "job %s (%s) failed for good: %s", job.id, job.task, detail, extra=event
+            )
         elif state is State.QUEUED:
             logger.log(level, "job %s (%s) is queued again: %s", job.id, job.task, detail)
         else:

@@ -175,3 +175,23 @@ def runs_beside(directory: str) -> str:
     while (Path(directory) / "hold").exists():
         time.sleep(0.01)
     return "ran"
+
+
+@task(name="logs_and_raises", max_attempts=2)
+def logs_and_raises(secret: str) -> None:
+    """Log what it raises, with secrets in all of it."""
+    url = f"postgresql://me:{secret}@db/ledger"
+    try:
+        raise ValueError(f"cannot reach {url}, password={secret}")
+    except ValueError:
+        current_job().log.exception("giving up on %s with token: %s", url, secret)
+        raise
+
+
+@task(name="captures_by_itself", max_attempts=1)
+def captures_by_itself() -> str:
+    """Use the SDK, as libraries do, and succeed."""
+    import sentry_sdk
+
+    sentry_sdk.capture_message("of the task's own")
+    return "fine"
