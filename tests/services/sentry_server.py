@@ -13,11 +13,12 @@ from tests.services.scripted_http import Answer, Request, ScriptedServer
 
 
 class SentryServer(ScriptedServer):
-    """`events`: what was sent, oldest first."""
+    """`events` and `transactions`: what was sent, oldest first."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[dict[str, Any]] = []
+        self.transactions: list[dict[str, Any]] = []
         self.dsn = f"http://canaryPublicKey@{self.address}/7"
 
     def respond(self, request: Request) -> Answer:
@@ -29,6 +30,9 @@ class SentryServer(ScriptedServer):
             event = item.get_event()
             if event is not None:
                 self.events.append(dict(event))
+            traced = item.get_transaction_event()
+            if traced is not None:
+                self.transactions.append(dict(traced))
         return Answer(200, b"{}", {"Content-Type": "application/json"})
 
 

@@ -26,13 +26,21 @@ class Draft(NamedTuple):
     envelope: bytes
 
 
+class Request(NamedTuple):
+    """The HTTP request a failure happened in, without its query. `route`: as it was registered."""
+
+    method: str
+    path: str
+    route: str
+
+
 # The SDK's client is the process's own; this says whether there is one.
 _client: SentryClient | None = None
 
 
 def start(settings: Settings, *, flask: bool = False) -> None:
     """Send this process's failures from now on; what is left at its exit gets a moment to go out.
-    Once a process, after a fork. `flask`: events tell of the request they happened in.
+    Once a process, after a fork. `flask`: requests are traced, if that is wished for.
 
     Raises:
         ConfigurationError: the DSN is none.
@@ -46,21 +54,26 @@ def start(settings: Settings, *, flask: bool = False) -> None:
     atexit.register(flush, settings.sentry.flush_seconds)
 
 
-def capture(failure: BaseException | str, *, fingerprint: Sequence[str] = ()) -> str | None:
+def capture(failure: BaseException | str, *, request: Request | None = None) -> str | None:
     """Send an event in the background. Returns its id; None if there is none, as without a DSN."""
-    draft = make(failure, fingerprint=fingerprint)
+    draft = make(failure, request=request)
     if draft is None:
         return None
     send(draft.envelope)
     return draft.event_id
 
 
-def make(failure: BaseException | str, *, fingerprint: Sequence[str] = ()) -> Draft | None:
+def make(
+    failure: BaseException | str,
+    *,
+    fingerprint: Sequence[str] = (),
+    request: Request | None = None,
+) -> Draft | None:
     """An event of the failure, with the fields of the logging context as tags; nothing is sent."""
     if _client is None:
         return None
     try:
-        return _client.make(failure, fingerprint)
+        return _client.make(failure, fingerprint, request)
     except Exception:
         logger.warning("an event for Sentry could not be made", exc_info=True)
         return None

@@ -18,7 +18,7 @@ from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
 from jobresults.telemetry import logging_context
 from jobresults.telemetry.redaction import hide
-from jobresults.telemetry.sentry import Draft
+from jobresults.telemetry.sentry import Draft, Request
 from jobresults.telemetry.version import service_version
 
 # Where envelopes go that are made within `make`.
@@ -48,7 +48,7 @@ class SentryClient:
                 # The SDK's own choice hooks into logging, threads, subprocesses, HTTP and SQL.
                 default_integrations=False,
                 auto_enabling_integrations=False,
-                integrations=_integrations(flask=flask),
+                integrations=_integrations(traced=flask and chosen.traces_sample_rate > 0),
                 in_app_include=sorted(tasks | {"jobresults"}),
                 # Arguments, bodies, cookies and people's names stay here: `send_default_pii` is off
                 # unless it is set, and setting it is deprecated.
@@ -63,7 +63,9 @@ class SentryClient:
                 "sentry.dsn: must be https://KEY@HOST/PROJECT, as Sentry shows it at Client Keys"
             ) from None  # its text quotes the DSN
 
-    def make(self, failure: BaseException | str, fingerprint: Sequence[str]) -> Draft | None:
+    def make(
+        self, failure: BaseException | str, fingerprint: Sequence[str], request: Request | None
+    ) -> Draft | None:
         """An event that is not sent; None if it was sampled out, or is of an exception that has
         its event.
         """
@@ -77,7 +79,7 @@ class SentryClient:
                         scope.set_tag(name, str(value))
                 if fingerprint:
                     scope.fingerprint = list(fingerprint)
-                event_id = _capture(failure)
+                event_id = _capture(failure, request)
         finally:
             _drafts.reset(token)
         if event_id is None or not drafts:
@@ -118,21 +120,25 @@ class SentryClient:
         return Transport
 
 
-def _integrations(*, flask: bool) -> list[Integration]:
+def _integrations(*, traced: bool) -> list[Integration]:
     chosen: list[Integration] = [DedupeIntegration(), ExcepthookIntegration()]
-    if flask:
+    if traced:
+        # Its work on each request takes ten times as long as an answer from memory.
         from sentry_sdk.integrations.flask import FlaskIntegration
 
         chosen.append(FlaskIntegration(transaction_style="url"))
     return chosen
 
 
-def _capture(failure: BaseException | str) -> str | None:
+def _capture(failure: BaseException | str, request: Request | None) -> str | None:
     if isinstance(failure, str):
         return sentry_sdk.capture_message(failure, level="error")
     options = sentry_sdk.get_client().options
     mechanism = {"type": "jobresults", "handled": True}
     event, hint = event_from_exception(failure, client_options=options, mechanism=mechanism)
+    if request is not None:
+        event["request"] = {"method": request.method, "url": request.path}
+        event["transaction"] = f"{request.method} {request.route}"
     return sentry_sdk.capture_event(event, hint=hint)
 
 

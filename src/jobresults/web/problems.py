@@ -6,7 +6,7 @@ import json
 import logging
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from jobresults.errors import RequestError, Unavailable
@@ -60,8 +60,10 @@ def reply_to(error: Exception, method: str, path: str) -> Reply:
         reply = problem(path, 503, error.code, error.title, detail)
         reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
         return reply
-    event = {"sentry_event_id": sentry.capture(error)}
-    logger.error("unforeseen error in %s %s", method, path, exc_info=error, extra=event)
+    route = request.url_rule.rule if has_request_context() and request.url_rule else path
+    event_id = sentry.capture(error, request=sentry.Request(method, path, route))
+    known = {"sentry_event_id": event_id, "http_route": f"{method} {route}"}
+    logger.error("unforeseen error in %s %s", method, path, exc_info=error, extra=known)
     detail = "An unforeseen error; it has been logged."
     return problem(path, 500, "internal_error", "Internal error", detail)
 

@@ -25,13 +25,14 @@ from jobresults.web import problems
 from jobresults.web.request_context import RequestContext
 
 logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-sentry.start(Settings.model_validate({"sentry": {"dsn": sys.argv[1]}}), flask=True)
+options = {"dsn": sys.argv[1], "traces_sample_rate": float(sys.argv[2])}
+sentry.start(Settings.model_validate({"sentry": options}), flask=True)
 app = Flask(__name__)
 problems.install(app)
 app.wsgi_app = RequestContext(app.wsgi_app).serve
 
-@app.get("/raises")
-def raises():
+@app.get("/raises/<number>")
+def raises(number):
     password = "canaryLocal"
     raise ValueError("password=canaryText")
 
@@ -59,7 +60,7 @@ def logs():
 with app.test_client() as client:
     headers = {"X-Request-ID": "req-1", "Authorization": "Bearer canaryBearer"}
     headers["Cookie"] = "s=canaryCookie"
-    for path in ("raises", "logs-and-raises", "not-found", "unavailable", "logs"):
+    for path in ("raises/1", "logs-and-raises", "not-found", "unavailable", "logs"):
         answer = client.get(f"/{path}?token=canaryQuery", headers=headers)
         print(answer.status_code, end=" ")
 """
@@ -68,16 +69,25 @@ with app.test_client() as client:
 def test_each_unforeseen_failure_of_a_request_is_one_event(
     run_python: RunPython, sentry_server: SentryServer
 ) -> None:
-    done = run_python(WEB, sentry_server.dsn)
+    done = run_python(WEB, sentry_server.dsn, "0")
     assert done.stdout.split() == ["500", "500", "404", "503", "200"]
     raised, logged_too = sentry_server.events
     assert raised["exception"]["values"][-1]["value"] == "password=[hidden]"
     assert raised["tags"]["request_id"] == "req-1"
-    assert raised["transaction"] == "/raises"
-    assert raised["request"]["url"] == "http://localhost/raises"
+    assert raised["transaction"] == "GET /raises/<number>"
+    assert raised["request"] == {"method": "GET", "url": "/raises/1"}
     assert raised["release"] == "0.1.0"
     assert [value["type"] for value in logged_too["exception"]["values"]] == ["KeyError"]
     assert "canary" not in json.dumps(sentry_server.events)
+
+
+def test_requests_are_traced_if_that_is_wished_for(
+    run_python: RunPython, sentry_server: SentryServer
+) -> None:
+    run_python(WEB, sentry_server.dsn, "1")
+    assert len(sentry_server.transactions) == 5
+    assert len(sentry_server.events) == 2
+    assert "canary" not in json.dumps(sentry_server.transactions + sentry_server.events)
 
 
 MAINTENANCE = """
