@@ -28,7 +28,7 @@ _PATTERNS = tuple(
         (
             ("authorization", "cookie", "x-api-key"),
             r"(authorization|cookie|x-api-key)(['\"]?\s*[:=]\s*)"
-            r"(?:'[^']*'|\"[^\"]*\"|[^\r\n'\"}]+)",
+            r"(?!\[hidden\])(?:'[^']*'|\"[^\"]*\"|[^\r\n'\"}]+)",
             rf"\1\2{HIDDEN}",
         ),
         (("bearer ", "basic "), r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", rf"\1 {HIDDEN}"),

@@ -33,7 +33,7 @@ app.wsgi_app = RequestContext(app.wsgi_app).serve
 
 @app.get("/raises/<number>")
 def raises(number):
-    password = "canaryLocal"
+    local = "canaryLocal"
     raise ValueError("password=canaryText")
 
 @app.get("/logs-and-raises")
