@@ -27,8 +27,8 @@ _PATTERNS = tuple(
         # Header lines and their spelling in dicts, to the end of the value.
         (
             ("authorization", "cookie", "x-api-key"),
-            r"(authorization|cookie|x-api-key)(['\"]?\s*[:=]\s*)"
-            r"(?!\[hidden\])(?:'[^']*'|\"[^\"]*\"|[^\r\n'\"}]+)",
+            r"(authorization|cookie|x-api-key)(['\"]?\s*[:=](?!\s*\[hidden\])\s*)"
+            r"(?:'[^']*'|\"[^\"]*\"|[^\r\n'\"}]+)",
             rf"\1\2{HIDDEN}",
         ),
         (("bearer ", "basic "), r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", rf"\1 {HIDDEN}"),
