@@ -14,6 +14,7 @@ import pickle
 import random
 import resource
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
+from jobresults.worker.isolation import DONE, Isolation
 from jobresults.worker.report import LogShipper, Report, TaskTimeout
 
 NAME = b"jr-executor"
@@ -49,6 +51,7 @@ class Executor:
         self._reports = reports
         self._board = board
         self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
+        self._isolation = Isolation(self._serve_isolated)
 
     def serve(self, parent_pid: int) -> NoReturn:
         """Run what comes until the supervisor closes the pipe, or until it is better replaced by a
@@ -83,32 +86,39 @@ class Executor:
             report.error(JobError("unknown_task", "Unknown task", error.detail))
             return True
         if task.options.isolation == "process":
-            return self._run_isolated(task, number, job)
+            return self._run_isolated(number, job)
+        self._isolation.stop()
         fit = self._attempt(task, number, job, report)
         _flush()
         return fit and self._is_clean()
 
-    def _run_isolated(self, task: Task, number: int, job: Claimed) -> bool:
-        executor_pid = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                become_executor(executor_pid)
-                began_at_seconds = self._board.begun_at_seconds
-                report = Report(self._reports, number, began_at_seconds)
-                self._attempt(task, number, job, report)
-                self._board.report(number)
-            finally:
-                _leave(0)
-        self._board.child_pid = pid
-        _, status, usage = os.wait4(pid, 0)
-        kill_group(pid)  # what the task has started and left behind
+    def _run_isolated(self, number: int, job: Claimed) -> bool:
+        process = self._isolation.start(pickle.dumps((number, job.fields)))
+        self._board.child_pid = process.pid
+        died = self._isolation.finish(process)
         self._board.child_pid = 0
-        if self._board.has_reported(number):
+        if died is None or self._board.has_reported(number):
             return True
         # It may have died in the middle of a message: nothing must follow on this pipe.
-        self._board.child_ended(status, usage.ru_maxrss)
+        self._board.child_ended(*died)
         return False
+
+    def _serve_isolated(self, executor_pid: int, channel: socket.socket) -> NoReturn:
+        """In a process for one job: wait for it and run it."""
+        try:
+            become_executor(executor_pid)
+            with channel.makefile("rb") as stream:
+                message = read_frame(stream)
+            if message is not None:
+                number, fields = pickle.loads(message)  # noqa: S301 - from our own parent
+                job = Claimed(*fields)
+                report = Report(self._reports, number, self._board.begun_at_seconds)
+                self._attempt(self._catalog.get(job.task), number, job, report)
+                self._board.report(number)
+                _flush()
+                channel.send(DONE)
+        finally:
+            _leave(0)
 
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
         self._shipper.ship_to(report)
@@ -227,12 +237,6 @@ def become_executor(parent_pid: int) -> None:
     if os.getppid() != parent_pid:
         os._exit(1)  # the parent died before the line above
     random.seed()
-
-
-def kill_group(pid: int) -> None:
-    """SIGKILL for a process and for all it has started."""
-    with suppress(ProcessLookupError, PermissionError):  # gone, and maybe another's by now
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _flush() -> None:

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
@@ -20,11 +19,10 @@ from jobresults.telemetry.sentry import Draft
 from jobresults.worker import executor, report
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer, frame
-from jobresults.worker.guard import Guard
+from jobresults.worker.guard import Guard, kill_group
 
 _READ_BYTES = 1 << 20
 _LEAVING_SECONDS = 1.0
-_fields = attrgetter(*Claimed.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class ExecutorProcess:
         """Hand over jobs under their numbers. Never blocks: what the pipe does not hold goes out in
         `wait`.
         """
-        self._unsent += frame(pickle.dumps([(number, _fields(job)) for number, job in jobs]))
+        self._unsent += frame(pickle.dumps([(number, job.fields) for number, job in jobs]))
         self._flush()
 
     def wait(self, seconds: float) -> None:
@@ -103,8 +101,8 @@ class ExecutorProcess:
     def kill(self) -> None:
         """SIGKILL for it and for all its tasks have started."""
         if self.board.child_pid:
-            executor.kill_group(self.board.child_pid)
-        executor.kill_group(self.pid)
+            kill_group(self.board.child_pid)
+        kill_group(self.pid)
 
     def end(self) -> tuple[int, int]:
         """Kill it, unless it leaves by itself just now, and what its tasks have left behind. Its

@@ -155,7 +155,7 @@ def test_without_the_ledger_memory_and_hot_copies_answer_and_nothing_else(
     in_memory, hot_copy = driver.end(State.SUCCEEDED), driver.end(State.FAILED)
     queued = driver.submit()
     reader.get(in_memory, "me")
-    hot.store(driver.redis, reading.get(driver.database, hot_copy, None), 600)
+    hot.store(driver.redis, [reading.get(driver.database, hot_copy, None)], 600)
     with ledger_away(reader):
         assert reader.get(in_memory, "me").result == b"1"
         assert reader.get(hot_copy, "me").state == State.FAILED
@@ -171,7 +171,7 @@ def test_without_the_ledger_memory_and_hot_copies_answer_and_nothing_else(
 
 def test_a_hot_copy_is_kept_in_memory(driver: Driver, reader: JobReader) -> None:
     job_id = driver.end(State.SUCCEEDED)
-    hot.store(driver.redis, reading.get(driver.database, job_id, None), 600)
+    hot.store(driver.redis, [reading.get(driver.database, job_id, None)], 600)
     with ledger_away(reader):
         reader.get(job_id, "me")
         driver.redis.flushall()
