@@ -87,7 +87,7 @@ def facts(entry: Entry) -> list[Fact]:
         Fact("Version", _version(group)),
         Fact("Pods", _pods(group.pods)),
         Fact("Where", _where(sample)),
-        Fact("Hurt", _hurt(group)),
+        Fact("Hurts", _hurt(group)),
         Fact("Logger", line(sample.logger)),
         Fact("Owner", line(entry.owner or "")),
     )
