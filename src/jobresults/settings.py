@@ -254,6 +254,16 @@ class AlertsSettings(_Section):
     email: EmailSettings = EmailSettings()
 
 
+class SentrySettings(_Section):
+    """Failures as Sentry events; without a DSN none are sent."""
+
+    dsn: SecretStr | None = None
+    sample_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
+    traces_sample_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    timeout_seconds: Seconds = 5.0
+    flush_seconds: Annotated[float, Field(ge=0, le=2)] = 2.0
+
+
 class Settings(_Section):
     """All of them. `jobresults.configuration.load_settings` reads them from their sources."""
 
@@ -267,6 +277,7 @@ class Settings(_Section):
     maintenance: MaintenanceSettings = MaintenanceSettings()
     logging: LoggingSettings = LoggingSettings()
     alerts: AlertsSettings = AlertsSettings()
+    sentry: SentrySettings = SentrySettings()
 
     @property
     def log_format(self) -> Literal["text", "json"]:

@@ -55,6 +55,8 @@ class JobRecord:
     expires_at_ms: int | None
     expired_at_ms: int | None
     now_ms: int
+    # Copies in Redis that an older version wrote lack it.
+    sentry_event_id: str | None = None
 
     @property
     def done(self) -> bool:

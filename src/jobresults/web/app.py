@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from jobresults.accounts.api_keys import Scope
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
 from jobresults.web import (
     alert_bodies,
     alerts,
@@ -115,6 +116,7 @@ def create_app(settings: Settings) -> Flask:
     Raises:
         ConfigurationError
     """
+    sentry.start(settings, flask=True)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -156,6 +156,7 @@ class JobBody(BaseModel):
     links: Links
     result: Any = Field(None, description="Only once succeeded")
     error: JobErrorBody | None = Field(None, description="Only once failed, canceled or expired")
+    sentry_event_id: str | None = Field(None, description="For operators only")
 
 
 class JobPage(BaseModel):

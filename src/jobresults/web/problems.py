@@ -6,10 +6,11 @@ import json
 import logging
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from jobresults.errors import RedisUnavailable, RequestError, Unavailable
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import current
 from jobresults.web.reply import Reply
 
@@ -52,7 +53,7 @@ def problem(path: str, status: int, code: str, title: str, detail: str, **extra:
 
 
 def reply_to(error: Exception, method: str, path: str) -> Reply:
-    """The problem that a failure is to the caller; all that is unforeseen is logged."""
+    """The problem that a failure is to the caller; the unforeseen is logged, and goes to Sentry."""
     if isinstance(error, RequestError):
         return _request_error(error, path)
     if isinstance(error, Unavailable):
@@ -61,7 +62,10 @@ def reply_to(error: Exception, method: str, path: str) -> Reply:
         reply = problem(path, 503, error.code, error.title, detail)
         reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
         return reply
-    logger.error("unforeseen error in %s %s", method, path, exc_info=error)
+    route = request.url_rule.rule if has_request_context() and request.url_rule else path
+    event_id = sentry.capture(error, request=sentry.Request(method, path, route))
+    known = {"sentry_event_id": event_id, "http_route": f"{method} {route}"}
+    logger.error("unforeseen error in %s %s", method, path, exc_info=error, extra=known)
     detail = "An unforeseen error; it has been logged."
     return problem(path, 500, "internal_error", "Internal error", detail)
 

@@ -25,9 +25,10 @@ from jobresults.alerts import process
 from jobresults.errors import InvalidRequest, PermanentError, UnknownTask
 from jobresults.jobs.catalog import Catalog, ResultError, Task
 from jobresults.jobs.context import JobContext, running
-from jobresults.jobs.outcome import JobError
+from jobresults.jobs.outcome import JobError, is_tried_again
 from jobresults.jobs.running import Claimed
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
@@ -127,6 +128,7 @@ class Executor:
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
         self._shipper.ship_to(report)
         self._alerts.report = report
+        sentry.hand_over_to(report.task_event)
         context = JobContext(
             id=job.id,
             task=job.task,
@@ -174,21 +176,19 @@ def _attempt(task: Task, job: Claimed, max_result_bytes: int, report: Report) ->
     try:
         value = _within(job.timeout_seconds, lambda: task.call(job.params), report)
         result = task.encode_result(value)
-    except TaskTimeout:
-        report.error(timed_out(job.timeout_seconds), traceback.format_exc())
+    except TaskTimeout as error:
+        _fail(job, report, timed_out(job.timeout_seconds), error, traceback.format_exc())
         return False
     except ResultError as error:
-        report.error(
-            JobError("result_not_serializable", "Result is not JSON", str(error), retryable=False)
-        )
+        code, title = "result_not_serializable", "Result is not JSON"
+        _fail(job, report, JobError(code, title, str(error), retryable=False), error)
     except PermanentError as error:
-        report.error(_task_error(error, retryable=False), traceback.format_exc())
+        _fail(job, report, _task_error(error, retryable=False), error, traceback.format_exc())
     except InvalidRequest as error:
-        report.error(
-            JobError("params_invalid", "Invalid parameters", error.detail, retryable=False)
-        )
+        code, title = "params_invalid", "Invalid parameters"
+        _fail(job, report, JobError(code, title, error.detail, retryable=False), error)
     except BaseException as error:  # noqa: BLE001 - a task may raise anything; all of it is its failure
-        report.error(_task_error(error, retryable=True), traceback.format_exc())
+        _fail(job, report, _task_error(error, retryable=True), error, traceback.format_exc())
         return isinstance(error, Exception) and not isinstance(error, MemoryError)
     else:
         if len(result) > max_result_bytes:
@@ -197,6 +197,17 @@ def _attempt(task: Task, job: Claimed, max_result_bytes: int, report: Report) ->
         else:
             report.result(result)
     return True
+
+
+def _fail(
+    job: Claimed, report: Report, error: JobError, cause: BaseException, trace: str | None = None
+) -> None:
+    """Report an error; if it is the job's last, then with an event for Sentry."""
+    if not is_tried_again(job, error):
+        draft = sentry.make(cause)
+        if draft is not None:
+            report.failure_event(draft)
+    report.error(error, trace)
 
 
 def timed_out(timeout_seconds: float) -> JobError:

@@ -16,6 +16,7 @@ from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
 from jobresults.settings import Settings
+from jobresults.telemetry.sentry import Draft
 from jobresults.worker import executor, report
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer, frame
@@ -27,12 +28,12 @@ _LEAVING_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an executor has told of one job: how far it is, a line, or how it ended; or, of any job,
-    which errors were logged.
+    """What an executor has told of one job: how far it is, a line, an event for Sentry, or how it
+    ended; or, of any job, which errors were logged.
     """
 
     number: int
-    said: Progress | LogLine | Ending | list[Count]
+    said: Progress | LogLine | Draft | bytes | Ending | list[Count]
     ran_seconds: float = 0.0
 
 
@@ -147,6 +148,11 @@ def _parse(message: bytes) -> Told:
         return Told(number, LogLine(**json.loads(bytes(body))))
     if kind == report.ALERTS:
         return Told(number, [Count.from_json(count) for count in json.loads(bytes(body))])
+    if kind == report.FAILURE_EVENT:
+        event_id = bytes(body[: report.EVENT_ID_LENGTH]).decode()
+        return Told(number, Draft(event_id, bytes(body[report.EVENT_ID_LENGTH :])))
+    if kind == report.TASK_EVENT:
+        return Told(number, bytes(body))
     (ran_seconds,) = report.RAN_SECONDS.unpack_from(body)
     body = body[report.RAN_SECONDS.size :]
     if kind == report.RESULT:
