@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-TRIAL_LOGGER = "jobresults.trial"
+TRIAL_LOGGER = "jobresults-trial"
 """Who says what `jobresults alerts test` sends: it goes to every sink, once."""
 
 
