@@ -27,6 +27,7 @@ HEAD = struct.Struct("!cQ")
 RAN_SECONDS = struct.Struct("!d")
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
+_ALERTS_SECONDS = 0.3
 _DETAIL_LENGTH = 2_000
 _TRACEBACK_LENGTH = 50_000
 
@@ -69,11 +70,11 @@ class Report:
         self._send(ALERTS, json.dumps([count.as_json() for count in counts]).encode())
 
     def result(self, result: bytes) -> None:
-        self._release()
+        self._tell_rest()
         self._send(RESULT, self._ran(), result)
 
     def error(self, error: JobError, trace: str | None = None) -> None:
-        self._release()
+        self._tell_rest()
         report = {
             "error": asdict(error) | {"detail": _storable_text(error.detail)[:_DETAIL_LENGTH]},
             "traceback": None if trace is None else _storable_text(trace)[-_TRACEBACK_LENGTH:],
@@ -82,6 +83,11 @@ class Report:
 
     def _ran(self) -> bytes:
         return RAN_SECONDS.pack(time.monotonic() - self._began_at_seconds)
+
+    def _tell_rest(self) -> None:
+        """Before the outcome, after which nobody may listen any more."""
+        process.alerts.flush(_ALERTS_SECONDS)
+        self._release()
 
     def _release(self) -> None:
         if self._held is not None:
