@@ -37,7 +37,6 @@ from jobresults.worker.report import AlertPipe, LogShipper, Report, TaskTimeout
 
 NAME = b"jr-executor"
 
-_ALERTS_SECONDS = 0.3
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
@@ -150,7 +149,6 @@ class Executor:
             running(context),
         ):
             fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
-        process.alerts.flush(_ALERTS_SECONDS)
         self._shipper.ship_to(None)
         return fit
 

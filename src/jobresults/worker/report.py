@@ -33,6 +33,7 @@ RAN_SECONDS = struct.Struct("!d")
 EVENT_ID_LENGTH = 32
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
+_ALERTS_SECONDS = 0.3
 _DETAIL_LENGTH = 2_000
 _TRACEBACK_LENGTH = 50_000
 
@@ -82,11 +83,11 @@ class Report:
         self._send(TASK_EVENT, envelope)
 
     def result(self, result: bytes) -> None:
-        self._release()
+        self._tell_rest()
         self._send(RESULT, self._ran(), result)
 
     def error(self, error: JobError, trace: str | None = None) -> None:
-        self._release()
+        self._tell_rest()
         report = {
             "error": asdict(error) | {"detail": _storable_text(error.detail)[:_DETAIL_LENGTH]},
             "traceback": None if trace is None else _storable_text(trace)[-_TRACEBACK_LENGTH:],
@@ -95,6 +96,11 @@ class Report:
 
     def _ran(self) -> bytes:
         return RAN_SECONDS.pack(time.monotonic() - self._began_at_seconds)
+
+    def _tell_rest(self) -> None:
+        """Before the outcome, after which nobody may listen any more."""
+        process.alerts.flush(_ALERTS_SECONDS)
+        self._release()
 
     def _release(self) -> None:
         if self._held is not None:

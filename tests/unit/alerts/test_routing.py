@@ -48,7 +48,7 @@ def test_the_first_route_of_which_all_names_fit_holds() -> None:
 def test_a_route_chooses_among_the_sinks_there_are(
     route: dict[str, Any], sinks: set[str], chosen: set[str]
 ) -> None:
-    assert first_choice(AlertRoute(task="t", **route), frozenset(sinks)) == chosen
+    assert first_choice(group(), AlertRoute(task="t", **route), frozenset(sinks)) == chosen
 
 
 def test_links_are_filled_and_quoted_and_left_out_if_something_is_missing() -> None:
