@@ -36,6 +36,7 @@ FORMATTERS = {
     "text": "jobresults.telemetry.log_formats.TextFormatter",
     "json": "jobresults.telemetry.log_formats.JsonFormatter",
 }
+ALERT_HANDLER = "jobresults.alerts.handler.AlertHandler"
 
 
 def logging_config(role: Role, options: LoggingOptions | None = None) -> dict[str, Any]:
@@ -74,10 +75,10 @@ def _handlers(role: Role, options: LoggingOptions) -> dict[str, Any]:
     console = {"class": "logging.StreamHandler", "stream": stream, **written}
     if options["debug"]:
         return {"console": console}
-    # email and slack deliver nothing: they name the routes alerts will take. Whatever comes to
-    # stand there must do no I/O, for a handler that waits for a network stalls all who log.
-    silent = {"class": "logging.NullHandler", "level": "ERROR"}
-    handlers = {"console": console, "email": silent, "slack": silent}
+    # email and slack only count, once for both: what is to be told whom is the relay's decision. A
+    # handler that waits for a network would stall all who log. Below ERROR only what asks for it.
+    counting = {"()": ALERT_HANDLER, "level": "WARNING", "filters": ["context"]}
+    handlers = {"console": console, "email": counting, "slack": counting}
     if role == "cli" or not options["directory"]:
         return handlers
     for name in ("error", "access") if role == "web" else ("error",):

@@ -8,11 +8,13 @@ from gevent import monkey
 
 monkey.patch_all()
 
+from jobresults.alerts.start import start_alerts  # noqa: E402
 from jobresults.configuration import load_settings  # noqa: E402
 from jobresults.telemetry.logging_setup import logging_dict  # noqa: E402
 
 _settings = load_settings()
 _web = _settings.web
+start_alerts(_settings)  # gunicorn's own errors (WORKER TIMEOUT) are logged by its master
 
 bind = f"[{_web.host}]:{_web.port}" if ":" in _web.host else f"{_web.host}:{_web.port}"
 workers = _web.workers

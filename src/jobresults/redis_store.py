@@ -121,3 +121,20 @@ def ring_bell(client: Client, job_id: str) -> None:
     """
     with guarded(client):
         client.publish(BELL_CHANNEL, job_id)
+
+
+def memory_share(client: Client) -> float | None:
+    """How much of `maxmemory` is in use; None if there is no limit, or we may not know.
+
+    Raises:
+        RedisUnavailable
+    """
+    try:
+        with guarded(client):
+            info: Any = client.info("memory")
+    except RedisUnavailable as error:
+        if isinstance(error.__cause__, redis.exceptions.NoPermissionError):
+            return None
+        raise
+    limit_bytes = info.get("maxmemory", 0)
+    return info["used_memory"] / limit_bytes if limit_bytes else None

@@ -8,15 +8,32 @@ secrets.
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(ge=1)]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+# What the URLs of `alerts.links` may name in braces.
+ALERT_LINK_FIELDS = frozenset(
+    [
+        "fingerprint",
+        "service",
+        "environment",
+        "request_id",
+        "trace_id",
+        "job_id",
+        "task",
+        "queue",
+        "customer",
+        "client",
+        "sentry_event_id",
+    ]
+)
 
 
 class _Section(BaseModel):
@@ -156,6 +173,20 @@ class AlertLinksSettings(_Section):
     base_url: str | None = None
     logs_url: str | None = None
     runbook_url: str | None = None
+    sentry_url: str | None = None
+    signing_key: Annotated[SecretStr, Field(min_length=32)] | None = None
+
+    @field_validator("logs_url", "runbook_url", "sentry_url")
+    @classmethod
+    def _names_known_fields(cls, url: str | None) -> str | None:
+        try:
+            named = {part[1] for part in Formatter().parse(url or "") if part[1] is not None}
+        except ValueError as error:
+            raise ValueError(f"not a template: {error}") from error
+        if unknown := named - ALERT_LINK_FIELDS:
+            known = ", ".join(sorted(ALERT_LINK_FIELDS))
+            raise ValueError(f"unknown field {{{min(unknown)}}}; known: {known}")
+        return url
 
 
 class SlackSettings(_Section):
@@ -193,10 +224,18 @@ class EmailSettings(_Section):
         return self
 
 
+class WatchSettings(_Section):
+    """What maintenance looks at, and what is too much."""
+
+    interval_seconds: Seconds = 15.0
+    queue_oldest_seconds: Seconds = 300.0
+    redis_memory_share: Annotated[float, Field(gt=0, le=1)] = 0.85
+    disk_share: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
 class AlertsSettings(_Section):
     """From an error to a message: how errors are grouped, when a message is sent, and where."""
 
-    enabled: bool = True
     service: str = "jobresults"
     in_app_modules: tuple[str, ...] = ()
     group_wait_seconds: Annotated[float, Field(ge=0)] = 5.0
@@ -209,6 +248,7 @@ class AlertsSettings(_Section):
     closed_ttl_seconds: Count = 86_400
     heartbeat_url: SecretStr | None = None
     routes: tuple[AlertRoute, ...] = ()
+    watch: WatchSettings = WatchSettings()
     links: AlertLinksSettings = AlertLinksSettings()
     slack: SlackSettings = SlackSettings()
     email: EmailSettings = EmailSettings()

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, inspect, text
 
 import jobresults.accounts.model
+import jobresults.alerts.silences
 import jobresults.jobs.model
 from jobresults import database
 from jobresults.database import (

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+TRIAL_LOGGER = "jobresults.trial"
+"""Who says what `jobresults alerts test` sends: it goes to every sink, once."""
+
 
 class Severity(StrEnum):
     """How bad; the words of `logging`, lower case."""
@@ -52,6 +55,8 @@ class Sample:
     customer: str | None = None
     client: str | None = None
     sentry_event_id: str | None = None
+    cause: str | None = None
+    """What is out of reach if this only follows from it: "redis" or "database"."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,11 @@ class Group:
     """When the first event of each version came."""
     job_count: int = 0
     customer_count: int = 0
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether nothing is broken: someone tries whether alerts arrive."""
+        return self.sample.logger == TRIAL_LOGGER
 
 
 @dataclass(frozen=True)

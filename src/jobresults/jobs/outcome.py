@@ -38,6 +38,11 @@ class JobError:
 
 
 CANCELED = JobError("job_canceled", "Job canceled", "The job was canceled.", retryable=True)
+WORKER_LOST = JobError(
+    "worker_lost",
+    "Worker lost",
+    "The worker running the job disappeared, and no attempts are left.",
+)
 
 
 @dataclass(frozen=True, slots=True)

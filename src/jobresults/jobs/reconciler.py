@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, incidents
 from jobresults.jobs.batches import batch_of
 from jobresults.jobs.dispatch import (
     Dispatch,
@@ -23,7 +23,13 @@ from jobresults.jobs.dispatch import (
     parse_rq_id,
 )
 from jobresults.jobs.model import job
-from jobresults.jobs.outcome import CANCELED, JobError, ended_values, queued_values
+from jobresults.jobs.outcome import (
+    CANCELED,
+    WORKER_LOST,
+    JobError,
+    ended_values,
+    queued_values,
+)
 from jobresults.jobs.states import Event, State, WaitingOn
 from jobresults.redis_store import Client, ping
 from jobresults.telemetry import sentry
@@ -32,12 +38,8 @@ from jobresults.telemetry.logging_context import bound
 logger = logging.getLogger(__name__)
 
 _MAX_SUPERSEDED_HEADS = 1_000
-
-WORKER_LOST = JobError(
-    "worker_lost",
-    "Worker lost",
-    "The worker running the job disappeared, and no attempts are left.",
-)
+# What is told of a job that lost its worker.
+_ABOUT = [job.c[name] for name in ("task", "queue", "customer", "client", "request_id", "attempt")]
 
 
 def take_over_expired_leases(database: Database, batch_size: int) -> int:
@@ -60,7 +62,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
             update(job)
             .where(batch & ~exhausted)
             .values(**queued_values(), waiting_on=WaitingOn.WORKER, due_at_ms=database.now_ms())
-            .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
+            .returning(job.c.id, *_ABOUT)
         ).all()
         events.append(
             database,
@@ -81,16 +83,18 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
         draft = drafts[row.id]
         if draft is not None:
             sentry.send(draft.envelope)
-        logger.error(
-            "job %s failed: its worker was lost in its last attempt",
-            row.id,
-            extra={"job_id": row.id, "sentry_event_id": draft.event_id if draft else None},
-        )
+        event = {"sentry_event_id": draft.event_id if draft else None}
+        text = "job %s failed for good: its worker %s was lost in its last attempt"
+        logger.error(text, row.id, row.worker, extra=_lost(row) | event)
     for row in requeued:
-        logger.warning(
-            "job %s is queued again: its worker was lost", row.id, extra={"job_id": row.id}
-        )
+        text = "job %s is queued again: its worker was lost"
+        logger.error(text, row.id, extra=_lost(row))
     return len(canceled) + len(failed) + len(requeued)
+
+
+def _lost(row: Any) -> dict[str, Any]:
+    about = {column.name: getattr(row, column.name) for column in _ABOUT}
+    return incidents.worker_lost(row.queue) | about | {"job_id": row.id}
 
 
 def _draft(connection: Connection, job_id: str) -> sentry.Draft | None:
@@ -203,7 +207,8 @@ def _dispatch_where(
             [events.Entry(row.id, Event.DISPATCHED, row.attempt, reason) for row in rows],
         )
     if bump_epoch and rows:
-        logger.warning("%d dispatches were lost by Redis; dispatching them again", len(rows))
+        text = "%d dispatches were lost by Redis; dispatching them again"
+        logger.warning(text, len(rows), extra=incidents.dispatch_lost())
     dispatch(redis, (Dispatch(row.id, row.epoch, row.queue) for row in rows))
     return len(rows)
 
@@ -219,5 +224,5 @@ def _end(
         update(job)
         .where(wanted)
         .values(**ended_values(database.now_ms(), state), error=error.to_json())
-        .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
+        .returning(job.c.id, job.c.worker, *_ABOUT)
     ).all()

@@ -9,11 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jobresults.alerts import silences
+from jobresults.alerts.links import SilenceLinks
+from jobresults.alerts.relay import Relay
+from jobresults.alerts.start import start_alerts
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import expiry, reconciler
 from jobresults.jobs.catalog import load_catalog
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
+from jobresults.maintenance.watch import Watch
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
@@ -83,15 +88,25 @@ def run(settings: Settings) -> int:
         ConfigurationError: before anything was done.
     """
     configure_logging(settings, "maintenance")
+    transport = start_alerts(settings)
     sentry.start(settings)
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
-    duties = duties_of(open_database(settings.database), connect(settings.redis), settings, queues)
+    database = open_database(settings.database)
+    duties = duties_of(database, connect(settings.redis), settings, queues)
+    relay = Relay(
+        settings,
+        transport,
+        silences=silences.Silences(database),
+        silence_link=SilenceLinks(settings.alerts.links).url,
+    )
     stop = StopFlag()
+    relay.start()
     logger.info("maintenance watches queues %s", ", ".join(queues))
     while not stop.is_set:
         for duty in duties:
             duty.run_if_due()
         stop.wait(min(duty.next_at for duty in duties) - time.monotonic())
+    relay.stop()
     logger.info("maintenance has stopped")
     return 0
 
@@ -102,6 +117,8 @@ def duties_of(
     """What this process does, in the order it is done."""
     batch_size = settings.maintenance.batch_size
     sweep_seconds = settings.maintenance.sweep_seconds
+
+    watch = Watch(database, redis, settings, queues)
 
     def redispatch_lost() -> None:
         lost_after_seconds = settings.maintenance.dispatch_lost_after_seconds
@@ -125,6 +142,7 @@ def duties_of(
         _repeat(lambda: expiry.forget_results(database, batch_size))
         _repeat(lambda: expiry.forget_jobs(database, settings.jobs.tombstone_seconds, batch_size))
         _repeat(lambda: expiry.forget_idempotency_keys(database, batch_size))
+        _repeat(lambda: silences.forget(database, batch_size))
 
     return [
         Duty(
@@ -139,6 +157,7 @@ def duties_of(
         ),
         Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
         Duty("tidying RQ's registers", sweep_seconds, tidy_rq),
+        Duty("watching", watch.look_seconds, watch.look),
         Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),
     ]
 

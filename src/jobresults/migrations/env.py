@@ -7,6 +7,7 @@ from __future__ import annotations
 from alembic import context
 
 import jobresults.accounts.model
+import jobresults.alerts.silences
 import jobresults.jobs.model
 from jobresults.database import metadata
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from datetime import UTC, datetime
 from typing import Any
 
 from pythonjsonlogger import json
 
-from jobresults.telemetry import access_log, logging_context
+from jobresults.telemetry import access_log, identity, logging_context
 from jobresults.telemetry.control_characters import escape
 from jobresults.telemetry.redaction import hide
-from jobresults.telemetry.version import service_version
 
 # Where a secret may stand: the other members are ours, or were cleaned when they were bound.
 _FREE_TEXTS = frozenset({"message", "exc_info", "stack_info", "path"})
@@ -44,8 +41,7 @@ class JsonFormatter(json.JsonFormatter):
     """
 
     def __init__(self) -> None:
-        pod = os.environ.get("HOSTNAME") or socket.gethostname()
-        super().__init__(static_fields={"pod": pod, "version": service_version()})
+        super().__init__(static_fields={"pod": identity.pod(), "version": identity.version()})
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]

@@ -16,10 +16,9 @@ from sentry_sdk.utils import BadDsn, event_from_exception
 
 from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
-from jobresults.telemetry import logging_context
+from jobresults.telemetry import identity, logging_context
 from jobresults.telemetry.redaction import hide
 from jobresults.telemetry.sentry import Draft, Request
-from jobresults.telemetry.version import service_version
 
 # Where envelopes go that are made within `make`.
 _drafts: ContextVar[list[Envelope] | None] = ContextVar("jobresults_sentry_drafts", default=None)
@@ -39,7 +38,7 @@ class SentryClient:
             sentry_sdk.init(
                 dsn=chosen.dsn.get_secret_value(),
                 environment=settings.environment,
-                release=service_version(),
+                release=identity.version(),
                 sample_rate=chosen.sample_rate,
                 traces_sample_rate=chosen.traces_sample_rate or None,
                 transport=self._transport_class(chosen.timeout_seconds),

@@ -12,7 +12,21 @@ from werkzeug.wrappers import Response as BaseResponse
 from jobresults.accounts.api_keys import Scope
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
-from jobresults.web import bodies, jobs, problems, reference, results, score, status, submit, tasks
+from jobresults.web import (
+    alert_bodies,
+    alerts,
+    bodies,
+    jobs,
+    problems,
+    reference,
+    results,
+    score,
+    silence_link,
+    silences,
+    status,
+    submit,
+    tasks,
+)
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
 from jobresults.web.request_context import RequestContext
@@ -64,6 +78,23 @@ ROUTES = (
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Tasks
     Route("GET", "/v1/tasks", tasks.list_tasks, Scope.READ, {200: Answer("The tasks", bodies.TaskList)}),
+    # Alerts
+    Route("GET", "/v1/alerts", alerts.list_alerts, Scope.OPERATE,
+          {200: Answer("A page of alerts", alert_bodies.AlertPage)}, (400,), query=alert_bodies.AlertQuery),
+    Route("GET", "/v1/alerts/<fingerprint>", alerts.get_alert, Scope.OPERATE,
+          {200: Answer("The alert", alert_bodies.AlertBody)}, (404,)),
+    Route("GET", "/v1/silences", silences.list_silences, Scope.OPERATE,
+          {200: Answer("A page of silences", alert_bodies.SilencePage)}, (400,), query=alert_bodies.SilenceQuery),
+    Route("POST", "/v1/silences", silences.create_silence, Scope.OPERATE,
+          {201: Answer("In force within 5 s", alert_bodies.SilenceBody)}, (400, 413, 415),
+          body=alert_bodies.SilenceRequest),
+    Route("DELETE", "/v1/silences/<silence_id>", silences.end_silence, Scope.OPERATE,
+          {200: Answer("It is over", alert_bodies.SilenceBody)}, (404,)),
+    Route("GET", "/v1/silence-link", silence_link.show_silence_form, PUBLIC,
+          {200: Answer("A page that asks", None, "text/html")}, (404,), query=alert_bodies.LinkQuery),
+    Route("POST", "/v1/silence-link", silence_link.silence_by_link, PUBLIC,
+          {200: Answer("A page that says until when", None, "text/html")}, (400, 404, 413, 503),
+          body=alert_bodies.SilenceForm, query=alert_bodies.LinkQuery, body_type="application/x-www-form-urlencoded"),
     # Probes
     Route("GET", "/status", status.get_status, PUBLIC, {200: _STATUS}),
     Route("GET", "/status/live", status.get_status, PUBLIC, {200: _STATUS}),

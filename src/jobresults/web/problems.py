@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from jobresults.errors import RequestError, Unavailable
+from jobresults.errors import RedisUnavailable, RequestError, Unavailable
 from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import current
 from jobresults.web.reply import Reply
@@ -31,6 +31,8 @@ _DETAILS = {
     405: "This path does not take this method; /docs shows what it takes.",
     413: "The body is larger than this service accepts; send less at once.",
 }
+_LEDGER = "The service cannot reach its database right now. Nothing was accepted; try again."
+_REDIS = "The service cannot reach Redis right now, where alerts are kept; try again."
 
 
 def problem(path: str, status: int, code: str, title: str, detail: str, **extra: Any) -> Reply:
@@ -56,7 +58,7 @@ def reply_to(error: Exception, method: str, path: str) -> Reply:
         return _request_error(error, path)
     if isinstance(error, Unavailable):
         logger.warning("%s", error.detail)
-        detail = "The service cannot reach its database right now. Nothing was accepted; try again."
+        detail = _REDIS if isinstance(error, RedisUnavailable) else _LEDGER
         reply = problem(path, 503, error.code, error.title, detail)
         reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
         return reply

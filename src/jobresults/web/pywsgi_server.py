@@ -12,6 +12,7 @@ import signal  # noqa: E402
 import gevent  # noqa: E402
 from gevent import pywsgi  # noqa: E402
 
+from jobresults.alerts.start import start_alerts  # noqa: E402
 from jobresults.configuration import load_settings  # noqa: E402
 from jobresults.telemetry.logging_setup import configure_logging  # noqa: E402
 
@@ -20,6 +21,7 @@ def main() -> None:
     """Serve until SIGTERM, then let requests finish within the grace."""
     settings = load_settings()
     configure_logging(settings, "web")
+    start_alerts(settings)
     app = importlib.import_module("wsgi_app").app
     # pywsgi's own access lines would hold query strings.
     server = pywsgi.WSGIServer((settings.web.host, settings.web.port), app, log=None)

@@ -175,7 +175,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _ref(route.body)}},
+            "content": {route.body_type: {"schema": _ref(route.body)}},
         }
     return operation
 

@@ -41,6 +41,7 @@ class Route:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     parameters: tuple[str, ...] = field(default=())
+    body_type: str = "application/json"
 
     @property
     def summary(self) -> str:

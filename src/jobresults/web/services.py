@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from flask import current_app, g, request
 
 from jobresults.accounts.api_keys import KeyRing, Principal
+from jobresults.alerts.links import SilenceLinks
+from jobresults.alerts.listing import Listing
+from jobresults.alerts.silences import Silences
 from jobresults.database import Database, open_database
 from jobresults.errors import ConfigurationError
 from jobresults.jobs.catalog import Catalog, load_catalog
@@ -36,6 +39,8 @@ class Services:
     estimator: Estimator
     bell: DoneBell
     health: Health
+    alerts: Listing
+    silence_links: SilenceLinks
 
     def start(self) -> None:
         """Start what runs in the background."""
@@ -70,6 +75,8 @@ def build(settings: Settings) -> Services:
         estimator=Estimator(database, health.workers),
         bell=DoneBell(redis, settings.web.max_waiters, reader.ended),
         health=health,
+        alerts=Listing(redis, Silences(database)),
+        silence_links=SilenceLinks(settings.alerts.links),
     )
 
 

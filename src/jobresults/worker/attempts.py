@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from jobresults.alerts import process
+from jobresults.jobs import incidents
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
@@ -18,7 +20,7 @@ from jobresults.telemetry import sentry
 from jobresults.telemetry.sentry import Draft
 from jobresults.worker import failures
 from jobresults.worker.executor import timed_out
-from jobresults.worker.executor_process import ExecutorProcess, killed
+from jobresults.worker.executor_process import ExecutorProcess, Told, killed
 from jobresults.worker.guard import Guard
 
 logger = logging.getLogger(__name__)
@@ -134,11 +136,14 @@ class Attempts:
                 + _TIMEOUT_GRACE_SECONDS
             )
             if now >= deadline:
+                _tell_overrun(first.job)
                 self._stop_first(Ending(error=timed_out(first.job.timeout_seconds)), at=now)
             elif grace_is_over:
                 self._stop_first(Ending(requeue="shutdown"), at=now)
         elif first is None and self._open and now - self._first_since > _BEGIN_SECONDS:
-            logger.error("the executor does not begin job %s; replacing it", self._open[0].job.id)
+            job = self._open[0].job
+            extra = incidents.executor_stuck(job.task, job.queue)
+            logger.error("the executor does not begin job %s; replacing it", job.id, extra=extra)
             self._replace_executor()
         if self._kill_at is not None and now >= self._kill_at:
             self._replace_executor()
@@ -175,14 +180,17 @@ class Attempts:
         """These went to other workers: stop them, and record nothing."""
         first = self._running
         if first is not None and first.job.id in ids:
-            logger.warning("job %s went to another worker; its executor is stopped", first.job.id)
+            text = "job %s went to another worker; its executor is stopped"
+            logger.warning(text, first.job.id, extra=incidents.worker_lost(first.job.queue))
             self._open.popleft()
             self._replace_executor()
         self._drop_waiting(ids, None)
         for attempt in self.ended:
             if attempt.job.id in ids:
                 logger.warning(
-                    "job %s: outcome refused, its lease went to another worker", attempt.job.id
+                    "job %s: outcome refused, its lease went to another worker",
+                    attempt.job.id,
+                    extra=incidents.worker_lost(attempt.job.queue),
                 )
         self.ended = [attempt for attempt in self.ended if attempt.job.id not in ids]
 
@@ -272,23 +280,26 @@ class Attempts:
 
     def _take_in(self) -> None:
         for told in self._executor.receive():
-            if not self._open or told.number != self._open[0].number:
-                continue  # of one that was given up
-            attempt = self._open[0]
-            if isinstance(told.said, Ending):
-                self._run_seconds = max(
-                    told.ran_seconds, 0.8 * self._run_seconds + 0.2 * told.ran_seconds, 1e-5
-                )
-                self._end_first(told.said)
-            elif isinstance(told.said, Progress):
-                attempt.progress = told.said
-                self.words.progress[attempt.job.id] = (attempt.job, told.said)
-            elif isinstance(told.said, Draft):
-                attempt.event = told.said
+            if isinstance(told.said, list):
+                process.alerts.merge(told.said)
             elif isinstance(told.said, bytes):
                 sentry.send(told.said)
-            else:
-                self.words.lines.append((attempt.job, told.said))
+            elif self._open and told.number == self._open[0].number:
+                self._note(self._open[0], told)  # else of one that was given up
+
+    def _note(self, attempt: Attempt, told: Told) -> None:
+        if isinstance(told.said, Ending):
+            self._run_seconds = max(
+                told.ran_seconds, 0.8 * self._run_seconds + 0.2 * told.ran_seconds, 1e-5
+            )
+            self._end_first(told.said)
+        elif isinstance(told.said, Progress):
+            attempt.progress = told.said
+            self.words.progress[attempt.job.id] = (attempt.job, told.said)
+        elif isinstance(told.said, Draft):
+            attempt.event = told.said
+        elif isinstance(told.said, LogLine):
+            self.words.lines.append((attempt.job, told.said))
 
     def _replace_executor(self) -> None:
         """End the executor and have a fresh one run what has not begun."""
@@ -302,3 +313,13 @@ class Attempts:
         self._executor = ExecutorProcess(self._catalog, self._settings, self._guard)
         self._guard.watch((self._executor.pid,))
         self._send(waiting)
+
+
+def _tell_overrun(job: Claimed) -> None:
+    """Its own alarm did not end it: it hangs in C, or is stopped. If this is its last attempt the
+    same problem is told once more, as its failure.
+    """
+    extra = incidents.job_failed(job.task, job.queue, "timeout")
+    about = {"job_id": job.id, "task": job.task, "customer": job.customer, "client": job.client}
+    text = "job %s does not end at its timeout of %g s; its executor is killed"
+    logger.warning(text, job.id, job.timeout_seconds, extra=extra | about | {"alert": True})

@@ -103,6 +103,7 @@ class Exchange:
         if self.is_resting:
             return []
         try:
+            self.presence.beat([])  # short jobs without a pause leave no other moment for it
             if want and self.presence.is_suspended():
                 want = 0
             taken = self._round_trip(news, want, busy=busy)

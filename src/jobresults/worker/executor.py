@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, NoReturn
 
+from jobresults.alerts import process
 from jobresults.errors import InvalidRequest, PermanentError, UnknownTask
 from jobresults.jobs.catalog import Catalog, ResultError, Task
 from jobresults.jobs.context import JobContext, running
@@ -32,10 +33,11 @@ from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
 from jobresults.worker.isolation import DONE, Isolation
-from jobresults.worker.report import LogShipper, Report, TaskTimeout
+from jobresults.worker.report import AlertPipe, LogShipper, Report, TaskTimeout
 
 NAME = b"jr-executor"
 
+_ALERTS_SECONDS = 0.3
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
@@ -52,6 +54,7 @@ class Executor:
         self._board = board
         self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
         self._isolation = Isolation(self._serve_isolated)
+        self._alerts = AlertPipe()
 
     def serve(self, parent_pid: int) -> NoReturn:
         """Run what comes until the supervisor closes the pipe, or until it is better replaced by a
@@ -62,6 +65,8 @@ class Executor:
             become_executor(parent_pid)
             gc.freeze()  # else collections touch, and so copy, what is shared with the supervisor
             logging.getLogger().addHandler(self._shipper)
+            # The first event at once, for the task may be about to kill this process.
+            process.alerts.send_through(self._alerts, first_at_once=True)
             left = self._settings.worker.executor_max_jobs
             while left > 0 and (batch := read_frame(self._jobs)) is not None:
                 for number, fields in pickle.loads(batch):  # noqa: S301 - from our own parent
@@ -122,6 +127,7 @@ class Executor:
 
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
         self._shipper.ship_to(report)
+        self._alerts.report = report
         sentry.hand_over_to(report.task_event)
         context = JobContext(
             id=job.id,
@@ -144,6 +150,7 @@ class Executor:
             running(context),
         ):
             fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
+        process.alerts.flush(_ALERTS_SECONDS)
         self._shipper.ship_to(None)
         return fit
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from jobresults.alerts.counts import Count
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
@@ -28,11 +29,11 @@ _LEAVING_SECONDS = 1.0
 @dataclass(frozen=True, slots=True)
 class Told:
     """What an executor has told of one job: how far it is, a line, an event for Sentry, or how it
-    ended.
+    ended; or, of any job, which errors were logged.
     """
 
     number: int
-    said: Progress | LogLine | Draft | bytes | Ending
+    said: Progress | LogLine | Draft | bytes | Ending | list[Count]
     ran_seconds: float = 0.0
 
 
@@ -145,6 +146,8 @@ def _parse(message: bytes) -> Told:
         return Told(number, Progress(**json.loads(bytes(body))))
     if kind == report.LOG:
         return Told(number, LogLine(**json.loads(bytes(body))))
+    if kind == report.ALERTS:
+        return Told(number, [Count.from_json(count) for count in json.loads(bytes(body))])
     if kind == report.FAILURE_EVENT:
         event_id = bytes(body[: report.EVENT_ID_LENGTH]).decode()
         return Told(number, Draft(event_id, bytes(body[report.EVENT_ID_LENGTH :])))

@@ -7,6 +7,7 @@ import signal
 
 from redis.exceptions import RedisError
 
+from jobresults.alerts.start import start_alerts
 from jobresults.database import open_database, schema_is_current
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.catalog import Catalog, load_catalog
@@ -27,6 +28,7 @@ def run(settings: Settings) -> int:
         ConfigurationError: before anything was taken.
     """
     configure_logging(settings, "worker")
+    start_alerts(settings)
     sentry.start(settings)
     catalog = load_catalog(settings.tasks.modules)
     stop = StopFlag()

@@ -17,6 +17,7 @@ from redis.client import Pipeline
 from rq import Worker
 from rq.serializers import JSONSerializer
 from rq.suspension import is_suspended
+from rq.utils import now
 from rq.worker import WorkerStatus
 from rq.worker_registration import register
 
@@ -63,15 +64,20 @@ class Presence(Worker):
             return
         self._next_beat = time.monotonic() + self._beat_seconds
         with guarded(self._client):
-            if not self.connection.hexists(self.key, "birth"):
-                self.connection.delete(self.key)  # RQ refuses what was written since a flush
-                self.register_birth()  # type: ignore[no-untyped-call]
-                self.set_state(WorkerStatus.BUSY if running else WorkerStatus.IDLE)
+            is_known = self.connection.hexists(self.key, "birth")
             with self.connection.pipeline(transaction=False) as pipeline:
+                if not is_known:
+                    self._note_birth(pipeline, busy=bool(running))
                 register(self, pipeline)
                 self.heartbeat(self._lease_seconds, pipeline)
                 self.note_started(pipeline, running)
                 pipeline.execute()
+
+    def _note_birth(self, pipeline: Pipeline, *, busy: bool) -> None:
+        """As RQ's `register_birth`, but never there for longer than a lease: RQ takes 90 s."""
+        self.birth_date = self.last_heartbeat = now()
+        pipeline.hset(self.key, mapping=self.serialize())
+        self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE, pipeline)
 
     def note_started(self, pipeline: Pipeline, started: Sequence[Claimed]) -> None:
         """Count jobs as being executed, for one lease."""
@@ -92,16 +98,20 @@ class Presence(Worker):
             pipeline.hincrby(self.key, "failed_job_count", failed)
 
     def note_state(self, pipeline: Pipeline, *, busy: bool) -> None:
-        """Say whether it works, if that has changed."""
+        """Say whether it works, if that has changed. Whatever was written here or before goes with
+        the lease: an entry made anew, after a flush, would stay for ever.
+        """
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         if state != self._state:
             self.set_state(state, pipeline)
+        pipeline.expire(self.key, self._lease_seconds)
 
     def is_suspended(self) -> bool:
         """Whether someone has told RQ's workers to pause (`rq suspend`); seen within a second."""
         if time.monotonic() >= self._suspension_known_until:
             with guarded(self._client):
-                self._suspended = bool(is_suspended(self.connection, self))
+                # Not for this worker: RQ would keep it in the register for 90 s.
+                self._suspended = bool(is_suspended(self.connection))
             self._suspension_known_until = time.monotonic() + _SUSPENSION_SECONDS
         return self._suspended
 

@@ -8,9 +8,14 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import FrameType
 
+from jobresults.alerts import process
+from jobresults.alerts.counts import Count
+from jobresults.alerts.flusher import Batch
+from jobresults.errors import Unavailable
 from jobresults.jobs.outcome import JobError
 from jobresults.jobs.running import LogLine
 from jobresults.telemetry.redaction import hide
@@ -18,7 +23,7 @@ from jobresults.telemetry.sentry import Draft
 from jobresults.worker.frames import frame
 
 # First byte of each message to the supervisor; then the job's number, then the body.
-PROGRESS, LOG, RESULT, ERROR = b"P", b"L", b"R", b"E"
+PROGRESS, LOG, RESULT, ERROR, ALERTS = b"P", b"L", b"R", b"E", b"A"
 # An event for Sentry: of a failure, to be sent if the job has failed with it; or one of the task's
 # own, to be sent as it is.
 FAILURE_EVENT, TASK_EVENT = b"F", b"S"
@@ -65,6 +70,10 @@ class Report:
     def log(self, line: LogLine) -> None:
         self._send(LOG, json.dumps(asdict(line)).encode())
 
+    def alerts(self, counts: Sequence[Count]) -> None:
+        """Errors that were logged, by this job or an earlier one."""
+        self._send(ALERTS, json.dumps([count.as_json() for count in counts]).encode())
+
     def failure_event(self, draft: Draft) -> None:
         """Before the error it belongs to."""
         self._send(FAILURE_EVENT, draft.event_id.encode(), draft.envelope)
@@ -99,7 +108,7 @@ class Report:
         Raises:
             TaskTimeout
         """
-        if not self._sending:
+        if not self._sending and not process.alerts.is_flushing:
             raise TaskTimeout
 
     def _send(self, kind: bytes, *body: bytes) -> None:
@@ -146,6 +155,22 @@ class LogShipper(logging.Handler):
                 "log limit of this job reached; further lines are not kept here",
             )
         self._report.log(LogLine(round(record.created * 1000), level, record.name[:200], text))
+
+
+class AlertPipe:
+    """How an executor's counts of errors come to its supervisor, which may open Redis."""
+
+    def __init__(self) -> None:
+        self.report: Report | None = None
+
+    def send(self, batch: Batch) -> None:
+        """Raises Unavailable: no job has begun yet."""
+        if self.report is None:
+            raise Unavailable("the executor has no report to write to")
+        self.report.alerts(batch.counts)
+
+    def wait_out(self, pending: Sequence[Count], unavailable_seconds: float) -> None:
+        """They go with the next job's."""
 
 
 def _storable_text(text: str) -> str:

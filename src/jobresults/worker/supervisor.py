@@ -15,16 +15,15 @@ from types import FrameType
 
 from jobresults.database import Database
 from jobresults.errors import LedgerUnavailable
-from jobresults.jobs import running
+from jobresults.jobs import incidents, running
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, Foreign
-from jobresults.jobs.outcome import Recorded
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
 from jobresults.redis_store import Client
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
-from jobresults.telemetry.logging_context import bound
+from jobresults.worker import verdicts
 from jobresults.worker.attempts import Attempt, Attempts
 from jobresults.worker.exchange import Exchange, News
 from jobresults.worker.settlement import Settled, Settlement
@@ -36,13 +35,6 @@ _CANCEL_CHECK_SECONDS = 0.75
 _WORDS_SECONDS = 0.5
 _MAX_PAUSE_SECONDS = 2.0
 _OUTCOME_PATIENCE_SECONDS = 600.0
-_LEVELS = {
-    State.SUCCEEDED: logging.INFO,
-    State.CANCELED: logging.INFO,
-    State.QUEUED: logging.WARNING,
-    State.FAILED: logging.ERROR,
-    None: logging.WARNING,
-}
 
 
 class Supervisor:
@@ -174,7 +166,7 @@ class Supervisor:
     def _note(self, ended: Sequence[Attempt], settled: Settled, taken: Sequence[Dispatch]) -> None:
         """What the log and Redis are to be told of a transaction."""
         for attempt, recorded in zip(ended, settled.recorded, strict=True):
-            _tell(attempt, recorded)
+            verdicts.tell(attempt, recorded)
             if recorded is not None and recorded.state is State.FAILED and attempt.event:
                 sentry.send(attempt.event.envelope)
             if recorded is not None and recorded.state.done:
@@ -183,7 +175,8 @@ class Supervisor:
             self._news.left.append(attempt.job)
             self._news.failures += attempt.ending is not None and attempt.ending.error is not None
         for job_id, task in settled.parked:
-            logger.error("job %s waits for a worker that knows task %r", job_id, task)
+            extra = incidents.unknown_task(task) | {"job_id": job_id}
+            logger.error("job %s waits for a worker that knows task %r", job_id, task, extra=extra)
         returned = {item.job_id for item in settled.returned}
         self._news.returned += settled.returned
         self._news.left += [job for job in self._unstarted if job.id in returned]
@@ -205,7 +198,10 @@ class Supervisor:
             patience_is_over = time.monotonic() - attempt.ended_at > _OUTCOME_PATIENCE_SECONDS
             if self._grace_is_over or patience_is_over:
                 logger.error(
-                    "outcome of job %s is lost, its lease will run out: %s", attempt.job.id, error
+                    "outcome of job %s is lost, its lease will run out: %s",
+                    attempt.job.id,
+                    error,
+                    extra=incidents.outcome_lost() | verdicts.about(attempt.job),
                 )
             else:
                 logger.warning("outcome of job %s is not recorded yet: %s", attempt.job.id, error)
@@ -234,31 +230,3 @@ class Supervisor:
                 self._news.refused.append(entry)
             else:
                 self._taken.append(entry)
-
-
-def _tell(attempt: Attempt, recorded: Recorded | None) -> None:
-    job, ending = attempt.job, attempt.ending
-    state = None if recorded is None else recorded.state
-    level = _LEVELS[state]
-    if not logger.isEnabledFor(level):
-        return
-    detail = ending.error.detail if ending is not None and ending.error is not None else "-"
-    with bound(
-        request_id=job.request_id,
-        job_id=job.id,
-        task=job.task,
-        customer=job.customer,
-        client=job.client,
-        attempt=job.attempt,
-    ):
-        if state is None:
-            logger.log(level, "job %s: outcome refused, its lease went to another worker", job.id)
-        elif state is State.FAILED:
-            event = {"sentry_event_id": attempt.event.event_id if attempt.event else None}
-            logger.log(
-                level, "job %s (%s) failed for good: %s", job.id, job.task, detail, extra=event
-            )
-        elif state is State.QUEUED:
-            logger.log(level, "job %s (%s) is queued again: %s", job.id, job.task, detail)
-        else:
-            logger.log(level, "job %s (%s) %s", job.id, job.task, state)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import case, column, event, func, insert, literal, select, text
 
-from jobresults.jobs import estimate, expiry, reading, reconciler, running
+from jobresults.jobs import backlog, estimate, expiry, reading, reconciler, running
 from jobresults.jobs.model import job
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.states import State
@@ -28,6 +28,7 @@ SWEEPS: dict[str, Callable[[Driver], object]] = {
     ),
     "old results": lambda d: expiry.forget_results(d.database, 10),
     "old jobs": lambda d: expiry.forget_jobs(d.database, 1, 10),
+    "oldest waiting job": lambda d: backlog.oldest_wait_seconds(d.database, "default"),
     "spent keys": lambda d: expiry.forget_idempotency_keys(d.database, 10),
 }
 REQUESTS: dict[str, Callable[[Driver], object]] = {

@@ -177,6 +177,19 @@ def runs_beside(directory: str) -> str:
     return "ran"
 
 
+@task(name="takes_a_while", timeout_seconds=60, max_attempts=1)
+def takes_a_while(seconds: float) -> None:
+    """Return after so long."""
+    time.sleep(seconds)
+
+
+@task(name="hangs", timeout_seconds=1, max_attempts=1)
+def hangs(directory: str) -> None:
+    """Announce the executor, then run on."""
+    announce(directory, os.getpid())
+    time.sleep(600)
+
+
 @task(name="logs_and_raises", max_attempts=2)
 def logs_and_raises(secret: str) -> None:
     """Log what it raises, with secrets in all of it."""

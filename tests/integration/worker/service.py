@@ -26,7 +26,11 @@ from tests.services.process import Process, eventually
 from tests.services.redis_server import RedisServer
 
 PROJECT = Path(__file__).parents[3]
-MODULES = ["tests.support.sample_tasks", "tests.integration.worker.odd_tasks"]
+MODULES = [
+    "tests.support.sample_tasks",
+    "tests.integration.worker.odd_tasks",
+    "tests.integration.alerts.alert_tasks",
+]
 MAX_LOG_LINES = 40
 # Everything that takes its time in production is quick here.
 SETTINGS = {

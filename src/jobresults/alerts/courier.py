@@ -1,0 +1,296 @@
+"""Telling one sink what is due for it. Any number of couriers may work for one sink."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from jobresults.alerts import fingerprint, policy
+from jobresults.alerts.breaker import Breaker, Health
+from jobresults.alerts.delivery import BoundedSink
+from jobresults.alerts.groups import GroupStore, Told, Tracked
+from jobresults.alerts.model import Entry, Group, Kind, Notification, Receipt, Severity, SinkError
+from jobresults.alerts.policy import Decision
+from jobresults.alerts.routing import SilenceLink, first_choice, links_of, route_of
+from jobresults.redis_store import Client
+from jobresults.settings import AlertRoute, Settings
+
+logger = logging.getLogger(__name__)
+
+# Longer than any sink's call may take; a relay that dies in it delays its groups by so much.
+_HOLD_MS = 30_000
+_CLAIM_LIMIT = 200
+_TURN_MS = 1_000
+_SUPPRESSED_LOOK_MS = 15_000
+_STAND_IN_LOOK_MS = 10_000
+_MAX_REASON_CHARACTERS = 300
+# Conditions that explain errors: by what such errors name as their cause.
+OUTAGES = {"redis": "condition:redis_down", "database": "condition:database_down"}
+
+
+class Silence(Protocol):
+    """Why a group is not told."""
+
+    @property
+    def reason(self) -> str: ...
+
+
+class Silences(Protocol):
+    """The silences that hold now."""
+
+    def find(self, group: Group) -> Silence | None: ...
+
+
+class NoSilences:
+    """Where there are none."""
+
+    def find(self, group: Group) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A claimed group and what is to be done about it."""
+
+    tracked: Tracked
+    told: Told
+    route: AlertRoute
+    decision: Decision
+    suppressed: str | None = None
+    note: str | None = None
+
+    @property
+    def address(self) -> tuple[str | None, tuple[str, ...]]:
+        return self.route.slack_channel, self.route.mail_addresses
+
+
+class Courier:
+    """For one sink. Not thread-safe."""
+
+    def __init__(
+        self,
+        sink: BoundedSink,
+        sinks: Iterable[str],
+        redis: Client,
+        settings: Settings,
+        *,
+        silences: Silences | None = None,
+        silence_link: SilenceLink | None = None,
+        clock_ms: Callable[[], int] | None = None,
+    ) -> None:
+        self.name = sink.name
+        self._sink, self._sinks = sink, frozenset(sinks)
+        self._groups, self._breaker = GroupStore(redis), Breaker(redis)
+        self._settings, self._environment = settings.alerts, settings.environment
+        self._rhythm = policy.Rhythm.of(settings.alerts)
+        self._silences = silences or NoSilences()
+        self._silence_link = silence_link
+        self._clock_ms = clock_ms or self._groups.clock_ms
+
+    def step(self) -> None:
+        """Tell the sink what is due.
+
+        Raises:
+            RedisUnavailable: what was told and not noted is told again.
+        """
+        now_ms = self._clock_ms()
+        health = {name: self._breaker.health(name) for name in self._sinks}
+        if health[self.name].rests(now_ms):
+            return
+        _, claimed = self._groups.claim(
+            self.name, hold_ms=_HOLD_MS, limit=_CLAIM_LIMIT, now_ms=now_ms
+        )
+        outages = self._outages(claimed)
+        items = [self._judge(tracked, health, outages, now_ms) for tracked in claimed]
+        for item in items:
+            if item.decision.kind is None:
+                self._put_back(item, now_ms, item.decision.look_again_ms)
+        self._tell([item for item in items if item.decision.kind is not None], health, now_ms)
+
+    def _judge(
+        self,
+        tracked: Tracked,
+        health: Mapping[str, Health],
+        outages: Mapping[str, Sequence[Group]],
+        now_ms: int,
+    ) -> Item:
+        group, told = tracked.group, tracked.told.get(self.name, Told())
+        route = route_of(group, self._settings)
+        decision = policy.decide(tracked, told, self._rhythm, now_ms, can_edit=self._sink.can_edit)
+        item = Item(tracked, told, route, decision)
+        choice = first_choice(group, route, self._sinks)
+        if self.name not in choice:
+            item = self._stand_in(item, choice, health, now_ms)
+        suppressed = self._suppressed(group, outages)
+        if suppressed is None:
+            return item
+        again_ms = now_ms + _SUPPRESSED_LOOK_MS
+        look = None if tracked.is_resolved(now_ms) and not item.decision.kind else again_ms
+        return replace(item, decision=Decision(None, look), suppressed=suppressed)
+
+    def _stand_in(
+        self, item: Item, choice: frozenset[str], health: Mapping[str, Health], now_ms: int
+    ) -> Item:
+        """The group is another sink's, unless that does not take it."""
+        takeover_ms = round(self._settings.takeover_seconds * 1000)
+        tracked = item.tracked
+        others = {name: tracked.told.get(name, Told()) for name in choice}
+        out = [
+            name
+            for name, told in others.items()
+            if health[name].has_failed_for(now_ms, takeover_ms)
+            or (told.is_refused and told.opening == tracked.opening)
+        ]
+        if out:
+            return replace(item, note=f"sent here since {' and '.join(sorted(out))} failed")
+        was_told = item.told.opening == tracked.opening and item.told.posted_ms is not None
+        if was_told and item.decision.kind in (None, Kind.RESOLVED):
+            return item  # who heard of it hears of its end
+        is_settled = tracked.is_resolved(now_ms) or all(
+            told.opening == tracked.opening and told.told_count == tracked.group.count
+            for told in others.values()
+        )
+        look_again_ms = None if is_settled and not was_told else now_ms + _STAND_IN_LOOK_MS
+        return replace(item, decision=Decision(None, look_again_ms))
+
+    def _suppressed(self, group: Group, outages: Mapping[str, Sequence[Group]]) -> str | None:
+        silence = self._silences.find(group)
+        if silence is not None:
+            return f"silenced: {silence.reason}"
+        cause = group.sample.cause
+        if cause is not None and policy.follows_from(group, outages.get(cause, ())):
+            return f"inhibited: follows from {cause} being down"
+        return None
+
+    def _outages(self, claimed: Sequence[Tracked]) -> dict[str, list[Group]]:
+        causes = {item.group.sample.cause for item in claimed} & OUTAGES.keys()
+        service, environment = self._settings.service, self._environment
+        return {
+            cause: [
+                found.group
+                for found in self._groups.read(
+                    [fingerprint.of_key(service, environment, OUTAGES[cause])]
+                )
+            ]
+            for cause in causes
+            if cause is not None
+        }
+
+    def _tell(self, items: list[Item], health: Mapping[str, Health], now_ms: int) -> None:
+        own = health[self.name]
+        takeover_ms = round(self._settings.takeover_seconds * 1000)
+        if own.has_failed_for(now_ms, takeover_ms) and len(items) > 1:
+            self._tell_digests(items, "what came while this sink failed", now_ms)
+            return
+        items = self._without_storm(items, own, now_ms)
+        items.sort(key=lambda item: item.tracked.group.severity is not Severity.CRITICAL)
+        while items:
+            if not self._groups.take_turn(self.name, _TURN_MS):
+                self._postpone(items, now_ms, now_ms + _TURN_MS)
+                return
+            item = items.pop(0)
+            failed_until_ms = self._tell_one(item, now_ms)
+            if failed_until_ms is not None:
+                self._postpone(items, now_ms, failed_until_ms)
+                return
+
+    def _without_storm(self, items: list[Item], own: Health, now_ms: int) -> list[Item]:
+        """In a storm of new groups these are told together. Returns the others."""
+        window_ms = round(self._settings.storm_window_seconds * 1000)
+        new = [item for item in items if item.decision.kind in (Kind.FIRST, Kind.REGRESSION)]
+        opened = self._groups.count_opened(now_ms - window_ms) if new else 0
+        if opened <= self._settings.storm_groups:
+            return items
+        if now_ms < own.digest_ms + window_ms:
+            self._postpone(new, now_ms, own.digest_ms + window_ms)
+        else:
+            self._breaker.note_digest(self.name, now_ms)
+            self._tell_digests(new, f"{opened} new problems in {window_ms // 1000} s", now_ms)
+        return [item for item in items if item not in new]
+
+    def _tell_digests(self, items: Sequence[Item], note: str, now_ms: int) -> None:
+        by_address = defaultdict(list)
+        for item in items:
+            by_address[item.address].append(item)
+        for address, together in by_address.items():
+            if not self._groups.take_turn(self.name, _TURN_MS):
+                self._postpone(together, now_ms, now_ms + _TURN_MS)
+                continue
+            entries = tuple(self._entry(item, now_ms) for item in together)
+            self._send(together, Notification(Kind.DIGEST, entries, *address, note), now_ms)
+
+    def _tell_one(self, item: Item, now_ms: int) -> int | None:
+        assert item.decision.kind is not None
+        entries = (self._entry(item, now_ms),)
+        notification = Notification(item.decision.kind, entries, *item.address, item.note)
+        return self._send([item], notification, now_ms)
+
+    def _send(self, items: Sequence[Item], notification: Notification, now_ms: int) -> int | None:
+        """Returns until when the sink is not to be tried again; None if it may be."""
+        is_digest = notification.kind is Kind.DIGEST
+        try:
+            if items[0].decision.is_edit and not is_digest:
+                receipt = self._sink.update(notification, items[0].told.receipt)
+            else:
+                receipt = self._sink.send(notification)
+        except SinkError as error:
+            return self._note_failure(items, error, now_ms)
+        self._breaker.note_success(self.name)
+        for item in items:
+            self._note_told(item, Receipt() if is_digest else receipt, now_ms)
+        return None
+
+    def _note_told(self, item: Item, receipt: Receipt, now_ms: int) -> None:
+        told = policy.after(item.tracked, item.told, item.decision, now_ms, receipt)
+        look_again_ms = policy.look_after(item.tracked, told, self._rhythm, now_ms)
+        self._put_back(item, now_ms, look_again_ms, told)
+
+    def _note_failure(self, items: Sequence[Item], error: SinkError, now_ms: int) -> int | None:
+        logger.warning("%s did not take an alert: %s", self.name, error)
+        if not error.permanent:
+            retry_at_ms = self._breaker.note_failure(self.name, error, now_ms)
+            self._postpone(items, now_ms, retry_at_ms)
+            return retry_at_ms
+        for item in items:
+            told = replace(item.told, refusal=str(error)[:_MAX_REASON_CHARACTERS])
+            if len(self._sinks) > 1:  # another one takes it over
+                told = replace(told, opening=item.tracked.opening, is_refused=True)
+                self._put_back(item, now_ms, None, told)
+            else:
+                self._put_back(item, now_ms, now_ms + self._rhythm.group_interval_ms, told)
+        return None
+
+    def _postpone(self, items: Sequence[Item], now_ms: int, until_ms: int) -> None:
+        for item in items:
+            self._put_back(item, now_ms, until_ms)
+
+    def _put_back(
+        self, item: Item, now_ms: int, look_again_ms: int | None, told: Told | None = None
+    ) -> None:
+        noted = self._groups.acknowledge(
+            self.name,
+            item.tracked,
+            told=told,
+            look_again_ms=look_again_ms,
+            wait_ms=self._rhythm.group_wait_ms,
+            suppressed=item.suppressed,
+            now_ms=now_ms,
+        )
+        if not noted and told is not None:
+            fingerprint_ = item.tracked.group.fingerprint
+            logger.warning("alert %s was told twice: this relay was too slow", fingerprint_)
+
+    def _entry(self, item: Item, now_ms: int) -> Entry:
+        group, told = item.tracked.group, item.told
+        is_known = told.opening == item.tracked.opening and told.posted_ms is not None
+        is_over = item.decision.kind is Kind.RESOLVED
+        return Entry(
+            group,
+            links_of(group, item.route, self._settings.links, self._silence_link),
+            item.route.owner,
+            count_before=told.told_count if is_known else None,
+            quiet_ms=now_ms - group.last_ms if is_over else None,
+        )

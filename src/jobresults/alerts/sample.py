@@ -1,0 +1,57 @@
+"""What one event tells whoever is called: the record in plain members."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+from jobresults.alerts import fingerprint
+from jobresults.telemetry.logging_context import FIELDS
+
+_MAX_TITLE_CHARACTERS = 200
+_MAX_MESSAGE_CHARACTERS = 2_000
+_MAX_TRACE_CHARACTERS = 10_000
+_MAX_FRAMES = 50
+_MAX_FIELD_CHARACTERS = 300
+_MORE_FIELDS = ("queue", "http_route", "sentry_event_id")
+
+
+def describe(record: logging.LogRecord) -> dict[str, Any]:
+    """The members of a `Sample`. What was bound when the line was written, or came in `extra`."""
+    attributes = record.__dict__
+    message = _text(record.getMessage(), _MAX_MESSAGE_CHARACTERS)
+    sample = {name: _field(attributes.get(name)) for name in (*FIELDS, *_MORE_FIELDS)}
+    error = record.exc_info[1] if record.exc_info else None
+    title = attributes.get("alert_title") or (message if error is None else _said(error))
+    sample |= {
+        "title": _text(str(title).partition("\n")[0], _MAX_TITLE_CHARACTERS),
+        "message": message,
+        "logger": record.name,
+        "frames": str(attributes.get("alert_frames") or "") if error is None else _frames(error),
+        "cause": None if error is None else fingerprint.cause_of(error),
+    }
+    return sample
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _frames(error: BaseException) -> str:
+    """Like a printed traceback, its end kept."""
+    parts = []
+    for link in reversed(list(fingerprint.chain_of(error))):
+        stack = traceback.extract_tb(link.__traceback__, limit=-_MAX_FRAMES)
+        parts.append("".join(traceback.format_list(stack)) + _said(link))
+    return "\n\n".join(parts).encode("utf-8", "replace").decode()[-_MAX_TRACE_CHARACTERS:]
+
+
+def _text(text: str, max_characters: int) -> str:
+    return text[:max_characters].encode("utf-8", "replace").decode()
+
+
+def _field(value: object) -> object:
+    if value is None or isinstance(value, int):
+        return value
+    return _text(str(value), _MAX_FIELD_CHARACTERS)
