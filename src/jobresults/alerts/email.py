@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from jobresults.alerts import mail
 from jobresults.alerts.deadline import Deadline
 from jobresults.alerts.model import Notification, Receipt, SinkError
-from jobresults.alerts.wording import line
+from jobresults.alerts.phrases import line
 from jobresults.settings import AlertsSettings, EmailSettings
 
 logger = logging.getLogger(__name__)

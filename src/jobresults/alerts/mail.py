@@ -12,6 +12,7 @@ from email.utils import format_datetime, make_msgid, parseaddr
 
 from jobresults.alerts import wording
 from jobresults.alerts.model import Entry, Group, Kind, Notification
+from jobresults.alerts.phrases import line
 
 _MESSAGE_CHARACTERS = 5_000
 _FRAMES_CHARACTERS = 20_000
@@ -48,7 +49,7 @@ def _join_thread(mail: EmailMessage, notification: Notification, domain: str) ->
     group = notification.entries[0].group
     first_id = f"<{_group_id(group)}@{domain}>"
     subject = f"{wording.MARKS[group.severity]} {group.severity.upper()} {wording.title(group)}"
-    subject += f" [{wording.line(f'{group.service} {group.environment}'.strip(), 60)}]"
+    subject += f" [{line(f'{group.service} {group.environment}'.strip(), 60)}]"
     if notification.kind in _NEW:
         # The same if it is sent twice: mail servers drop the second.
         mail["Subject"], mail["Message-ID"] = subject, first_id

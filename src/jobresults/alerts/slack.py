@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
-
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
-from slack_sdk.webhook import WebhookClient
+from collections.abc import Callable
 
 from jobresults.alerts import blocks
 from jobresults.alerts.blocks import SlackMessage
 from jobresults.alerts.deadline import Deadline
 from jobresults.alerts.model import Kind, Notification, Receipt, SinkError
+from jobresults.alerts.slack_doors import Refused, open_door
 from jobresults.settings import AlertsSettings
-
-# The API answers 200 to nearly everything; these of its errors go away by themselves.
-_TEMPORARY = frozenset(
-    {
-        "ratelimited",
-        "rate_limited",
-        "message_limit_exceeded",
-        "internal_error",
-        "fatal_error",
-        "service_unavailable",
-        "request_timeout",
-        "team_added_to_org",
-    }
-)
-# Someone deleted the message, or it may not be edited any more: then a new one is written.
-_CANNOT_EDIT = frozenset(
-    {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"}
-)
-_MAX_RETRY_AFTER_SECONDS = 3_600.0
-
-
-class _Refused(Exception):
-    """Slack took the request and said no."""
-
-    def __init__(self, status: int, word: str, headers: Mapping[str, Any]) -> None:
-        super().__init__(f"Slack answered {status}: {word}")
-        self.word = word
-        self.temporary = status == 429 or status >= 500 or word in _TEMPORARY
-        self.retry_after_seconds = _retry_after_seconds(headers) if self.temporary else None
 
 
 class SlackSink:
@@ -56,22 +20,9 @@ class SlackSink:
     name = "slack"
 
     def __init__(self, settings: AlertsSettings) -> None:
-        slack = settings.slack
-        self._deadline = Deadline("Slack", slack.deadline_seconds)
-        self._door: _Door
-        if slack.bot_token is not None:
-            self.can_edit = True
-            self._door = _Bot(
-                slack.bot_token.get_secret_value(),
-                slack.api_url,
-                slack.channel or "",
-                slack.deadline_seconds,
-            )
-        elif slack.webhook_url is not None:
-            self.can_edit = False
-            self._door = _Webhook(slack.webhook_url.get_secret_value(), slack.deadline_seconds)
-        else:
-            raise ValueError("alerts.slack needs webhook_url or bot_token")
+        self._deadline = Deadline("Slack", settings.slack.deadline_seconds)
+        self._door = open_door(settings.slack)
+        self.can_edit = self._door.can_edit
 
     def send(self, notification: Notification) -> Receipt:
         """Write a new message.
@@ -97,8 +48,8 @@ class SlackSink:
         def edit(message: SlackMessage) -> Receipt:
             try:
                 return self._door.edit(message, channel=channel, ts=ts)
-            except _Refused as error:
-                if error.word not in _CANNOT_EDIT:
+            except Refused as error:
+                if not error.cannot_edit:
                     raise
             return self._door.post(message, channel=notification.slack_channel, thread=None)
 
@@ -112,7 +63,7 @@ class SlackSink:
         def deliver() -> Receipt:
             try:
                 receipt = write(message)
-            except _Refused as error:
+            except Refused as error:
                 if error.temporary:
                     raise
                 # Most likely the blocks: better plain than not at all.
@@ -122,7 +73,7 @@ class SlackSink:
 
         try:
             return self._deadline.run(deliver)
-        except _Refused as error:
+        except Refused as error:
             raise SinkError(
                 str(error),
                 permanent=not error.temporary,
@@ -140,102 +91,3 @@ class SlackSink:
             self._door.post(
                 SlackMessage(text, []), channel=receipt.channel, thread=receipt.message_id
             )
-
-
-class _Door(Protocol):
-    """A way into Slack.
-
-    Raises:
-        _Refused: and whatever the network raises.
-    """
-
-    def post(self, message: SlackMessage, *, channel: str | None, thread: str | None) -> Receipt:
-        """Write a message."""
-        ...
-
-    def edit(self, message: SlackMessage, *, channel: str, ts: str) -> Receipt:
-        """Change a message."""
-        ...
-
-
-class _Webhook:
-    """An incoming webhook: it can write, and neither edit nor answer."""
-
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        self._client = WebhookClient(
-            url, timeout=_whole(timeout_seconds), retry_handlers=[], logger=_silent_logger()
-        )
-
-    def post(self, message: SlackMessage, *, channel: str | None, thread: str | None) -> Receipt:
-        response = self._client.send(
-            text=message.text, blocks=message.blocks or None, unfurl_links=False
-        )
-        body = response.body.strip()
-        if response.status_code != 200 or body.startswith("<"):
-            # Slack leads a wrong address to a web page, which answers 200.
-            word = "a web page; check alerts.slack.webhook_url" if body.startswith("<") else body
-            raise _Refused(response.status_code, word[:100], response.headers)
-        return Receipt()
-
-    def edit(self, message: SlackMessage, *, channel: str, ts: str) -> Receipt:
-        return self.post(message, channel=channel, thread=None)
-
-
-class _Bot:
-    """A bot's token with chat:write."""
-
-    def __init__(self, token: str, api_url: str, channel: str, timeout_seconds: float) -> None:
-        self._channel = channel
-        self._client = WebClient(
-            token,
-            base_url=api_url,
-            timeout=_whole(timeout_seconds),
-            retry_handlers=[],
-            logger=_silent_logger(),
-        )
-
-    def post(self, message: SlackMessage, *, channel: str | None, thread: str | None) -> Receipt:
-        return self._call(
-            "chat.postMessage",
-            message,
-            channel=channel or self._channel,
-            unfurl_links=False,
-            **({"thread_ts": thread} if thread else {}),
-        )
-
-    def edit(self, message: SlackMessage, *, channel: str, ts: str) -> Receipt:
-        return self._call("chat.update", message, channel=channel, ts=ts)
-
-    def _call(self, method: str, message: SlackMessage, **members: Any) -> Receipt:
-        body = {"text": message.text, "blocks": message.blocks, **members}
-        try:
-            response = self._client.api_call(method, json=body)
-        except SlackApiError as error:
-            answer = error.response
-            word = str(answer.get("error", "")) if isinstance(answer.data, dict) else ""
-            raise _Refused(answer.status_code, word[:100], answer.headers) from None
-        return Receipt(channel=response["channel"], message_id=response["ts"])
-
-
-def _silent_logger() -> logging.Logger:
-    """slack_sdk logs its failures, with URLs; ours is outside of the tree, and says nothing."""
-    logger = logging.Logger("slack_sdk", logging.CRITICAL + 1)
-    logger.disabled = True
-    return logger
-
-
-def _whole(seconds: float) -> int:
-    return max(1, round(seconds))
-
-
-def _retry_after_seconds(headers: Mapping[str, Any]) -> float | None:
-    """Seconds or a date (RFC 9110, 10.2.3); None if neither."""
-    value = next((str(text) for name, text in headers.items() if name.lower() == "retry-after"), "")
-    if value.strip().isdecimal():
-        return min(float(value), _MAX_RETRY_AFTER_SECONDS)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), _MAX_RETRY_AFTER_SECONDS)

@@ -6,10 +6,10 @@ Every text that comes from outside has its secrets hidden and its control charac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from jobresults.alerts.model import Entry, Group, Kind, Links, Notification, Sample, Severity
+from jobresults.alerts.phrases import cut, duration, line, moment, plural, times
 from jobresults.telemetry.control_characters import escape
 from jobresults.telemetry.redaction import hide
 
@@ -17,10 +17,8 @@ MARKS = {Severity.WARNING: "🟠", Severity.ERROR: "🔴", Severity.CRITICAL: "�
 OVER = "✅"
 
 _TITLE_CHARACTERS = 150
-_FACT_CHARACTERS = 200
 _PODS = 3
 _WORST_FIRST = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING)
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 class Fact(NamedTuple):
@@ -132,37 +130,9 @@ def summary(entry: Entry) -> str:
     return " · ".join([f"{MARKS[group.severity]} {title(group)}", *_extent(Kind.FIRST, entry)])
 
 
-def moment(at_ms: int) -> str:
-    """A time as it is for everyone."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def duration(seconds: float) -> str:
-    """How long, in the largest unit that says it well."""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{round(seconds / size)} {unit}"
-    return f"{max(0, round(seconds))} s"
-
-
 def lasted(group: Group) -> str:
     """From the first event to the last."""
     return duration((group.last_ms - group.first_ms) / 1000)
-
-
-def times(count: int) -> str:
-    """How often."""
-    return f"{count:,}×"
-
-
-def line(text: str, characters: int = _FACT_CHARACTERS) -> str:
-    """A foreign text as one safe line."""
-    return cut(escape(hide(text)[: characters + 1]), characters)  # escaping only lengthens
-
-
-def cut(text: str, characters: int) -> str:
-    """The beginning of a text that is too long."""
-    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def _digest_headline(notification: Notification) -> str:
@@ -170,7 +140,7 @@ def _digest_headline(notification: Notification) -> str:
     severities = {group.severity for group in groups}
     worst = next(severity for severity in _WORST_FIRST if severity in severities)
     events = sum(group.count for group in groups)
-    parts = [f"{MARKS[worst]} {_plural(len(groups), 'problem')}", times(events)]
+    parts = [f"{MARKS[worst]} {plural(len(groups), 'problem')}", times(events)]
     return " · ".join([*parts, *_services(groups)])
 
 
@@ -200,8 +170,8 @@ def _count(entry: Entry) -> str:
 
 
 def _hurt(group: Group) -> str:
-    jobs = _plural(group.job_count, "job") if group.job_count else ""
-    customers = _plural(group.customer_count, "customer") if group.customer_count else ""
+    jobs = plural(group.job_count, "job") if group.job_count else ""
+    customers = plural(group.customer_count, "customer") if group.customer_count else ""
     return " · ".join(filter(None, (jobs, customers)))
 
 
@@ -237,7 +207,3 @@ def _pods(pods: Mapping[str, int]) -> str:
     shown = [f"{line(pod, 60)} ({count:,})" for pod, count in busiest[:_PODS]]
     more = len(busiest) - _PODS
     return ", ".join(shown) + (f" + {more} more" if more > 0 else "")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
