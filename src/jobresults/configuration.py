@@ -166,8 +166,11 @@ def _origin(path: list[str], file: Path, variables: list[_Variable]) -> str:
 
 
 def _got(path: list[str], value: Any) -> str:
-    """The offending value, unless it may hold a secret: a URL, or anything instead of a section."""
-    may_be_secret = "url" in path or _keys(path) or isinstance(value, dict | list)
+    """The offending value, unless it may hold a secret: a URL, a key, or anything instead of a
+    section.
+    """
+    secret = {"url", "secret", "token_keys"} & set(path)
+    may_be_secret = secret or _keys(path) or isinstance(value, dict | list)
     return "" if may_be_secret else f"; got {value!r:.120}"
 
 

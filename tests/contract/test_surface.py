@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.principal import Scope
 from jobresults.web.app import ROUTES, install
 from jobresults.web.routing import PUBLIC, Route
 from tests.services.stack import PROJECT, Stack

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from jobresults.accounts import api_keys
+from jobresults.accounts.principal import Scope
 from jobresults.database import open_database
 from jobresults.jobs.model import job as job_table
 from jobresults.settings import DatabaseSettings
@@ -85,7 +86,7 @@ class Stack:
         """Make the ledger, run every process, and wait until requests are served."""
         self.command("migrate")
         self.key, self.other_key = self.new_key("acme"), self.new_key("other")
-        self.operator_key = self.new_key("operations", *api_keys.Scope)
+        self.operator_key = self.new_key("operations", *Scope)
         self.start_process("web", "--server", shape.server)
         self.start_process("maintenance")
         for number in range(1, shape.workers + 1):

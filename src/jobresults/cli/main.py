@@ -17,6 +17,7 @@ COMMANDS = {
     "get": "jobresults.cli.jobs:get",
     "wait": "jobresults.cli.jobs:wait",
     "api-key": "jobresults.cli.api_key:api_key",
+    "user": "jobresults.cli.user:user",
     "migrate": "jobresults.cli.services:migrate",
     "web": "jobresults.cli.services:web",
     "worker": "jobresults.cli.services:worker",

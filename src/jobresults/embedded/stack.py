@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jobresults import redis_store
 from jobresults.accounts import api_keys
+from jobresults.accounts.key_ring import KeyRing
 from jobresults.configuration import load_settings
 from jobresults.database import migrate, open_database
 from jobresults.embedded.child import Program
@@ -148,7 +149,7 @@ def _operator_key_is_accepted(settings: Settings, data: DataDirectory) -> bool:
     database = open_database(settings.database)
     try:
         key = data.operator_key(issue=lambda: api_keys.issue(database, client="operator"))
-        api_keys.KeyRing(database).authenticate(key)
+        KeyRing(database).authenticate(key)
     except Unauthenticated:
         return False
     finally:
