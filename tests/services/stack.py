@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -34,6 +35,8 @@ PROJECT = Path(__file__).parents[2]
 CLIENT_SCOPES = ("submit", "read", "cancel")
 WAIT_CAP_SECONDS = 20
 
+TOKEN_SECRET = "only-tests-sign-tokens-with-this-secret"
+
 # Everything that takes its time in production is quick here.
 SETTINGS = {
     "TASKS__MODULES": '["jobresults.tasks.score", "tests.support.sample_tasks"]',
@@ -45,6 +48,9 @@ SETTINGS = {
     "WORKER__HEARTBEAT_SECONDS": "1",
     "WORKER__SHUTDOWN_GRACE_SECONDS": "1",
     "MAINTENANCE__SWEEP_SECONDS": "0.3",
+    "ACCOUNTS__REGISTRATION": "open",
+    "ACCOUNTS__TOKEN_KEYS": json.dumps([{"id": "tests", "secret": TOKEN_SECRET}]),
+    "ACCOUNTS__LOGIN_ATTEMPTS_PER_ADDRESS": "10000",  # all tests come from one
     "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": "1",
 }
 
@@ -179,6 +185,13 @@ class Stack:
 
     def new_key(self, client: str, *scopes: str) -> str:
         return api_keys.issue(self.ledger, client=client, scopes=scopes or CLIENT_SCOPES)
+
+    def log_in(self, name: str, password: str) -> str:
+        """A person's token."""
+        body = {"name": name, "password": password}
+        response = self.request("POST", "/login", key=None, json=body)
+        assert response.status_code == 200, response.text
+        return str(response.json()["token"])
 
     def command(self, *arguments: str) -> str:
         """What a `jobresults` command prints."""
