@@ -120,6 +120,10 @@ def _growth(operation: str) -> Callable[[Results], float]:
     return lambda part: growth_ratio(part["milliseconds"][operation], 1_000_000)
 
 
+def _microseconds(name: str) -> Callable[[Results], float]:
+    return lambda part: float(median(part["microseconds"][name]))
+
+
 def _redis(key: str) -> Callable[[Results], float]:
     """To 10 bytes: Redis' own tables grow in steps."""
     return lambda part: abs(round(float(part["redis_bytes"]["jobresults"][key]), -1))
@@ -172,5 +176,7 @@ TARGETS = (
     _Target("memory", "RSS of a web worker", "≤", 80, " MiB", _rss("web", leave_out="web: gunicorn's master")),
     _Target("memory", "RSS of a worker with its executor", "≤", 90, " MiB", _rss("worker")),
     _Target("memory", "RSS of maintenance", "≤", 70, " MiB", _rss("maintenance")),
+    _Target("accounts", "a remembered API key", "≤", 10, " µs", _microseconds("an API key, remembered")),
+    _Target("accounts", "a remembered person's token", "≤", 10, " µs", _microseconds("a person's token, remembered")),
 )
 # fmt: on
