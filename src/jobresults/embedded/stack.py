@@ -118,6 +118,8 @@ def _environment(
         environ["JOBRESULTS_REDIS__URL"] = private.url
     if settings.database.url is None:
         environ["JOBRESULTS_DATABASE__URL"] = data.database_url
+    if not settings.accounts.token_keys:
+        environ["JOBRESULTS_ACCOUNTS__TOKEN_KEYS_FILE"] = str(data.token_keys())
     return environ
 
 
