@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from benchmarks.machine import Machine
 from benchmarks.service import sqlite_url
 from jobresults.accounts import people
-from jobresults.accounts.api_keys import Grant, issue_key
+from jobresults.accounts.api_keys import issue_key
+from jobresults.accounts.grant import Grant
 from jobresults.accounts.key_ring import KeyRing
 from jobresults.accounts.principal import Role
 from jobresults.accounts.tokens import Tokens

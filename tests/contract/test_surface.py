@@ -13,7 +13,8 @@ from flask import Flask
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy import update
 
-from jobresults.accounts.api_keys import Grant, issue_key, revoke
+from jobresults.accounts.api_keys import issue_key, revoke
+from jobresults.accounts.grant import Grant
 from jobresults.accounts.model import api_key
 from jobresults.accounts.principal import Scope
 from jobresults.accounts.tokens import Tokens

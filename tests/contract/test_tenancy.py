@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from jobresults.accounts.api_keys import Grant, issue_key
+from jobresults.accounts.api_keys import issue_key
+from jobresults.accounts.grant import Grant
 from jobresults.web.app import ROUTES
 from jobresults.web.routing import PUBLIC
 from tests.services.stack import CLIENT_SCOPES, Stack

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 
 from jobresults.accounts import api_keys
+from jobresults.accounts.grant import PERSON_PREFIX
 from jobresults.accounts.model import api_key, person, revoked_token
 from jobresults.accounts.principal import Principal, Role, Scope
 from jobresults.accounts.tokens import Claims, Tokens
@@ -202,7 +203,7 @@ def _of_person(
     ):
         return _refused(asked_at)
     principal = Principal(
-        client=f"{api_keys.PERSON_PREFIX}{row.name}",
+        client=f"{PERSON_PREFIX}{row.name}",
         scopes=Role(row.role).scopes,
         person_id=row.id,
         token_id=claims.token_id,

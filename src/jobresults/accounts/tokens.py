@@ -81,7 +81,7 @@ class Tokens:
                 options={"require": _REQUIRED},
             )
             return _claims(claims)
-        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
+        except (jwt.InvalidTokenError, ValueError, TypeError):
             return None
 
 

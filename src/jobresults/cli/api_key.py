@@ -52,8 +52,9 @@ def create(
 ) -> None:
     """Issue a key and print it: the only time it can be seen."""
     from jobresults.accounts import api_keys
+    from jobresults.accounts.grant import Grant
 
-    grant = api_keys.Grant(
+    grant = Grant(
         client,
         scopes,
         customers or None,

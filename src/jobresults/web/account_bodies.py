@@ -39,8 +39,6 @@ Password = Annotated[
 ]
 # Not held to a form: a wrong one is a wrong login.
 _Given = Annotated[SecretStr, Field(max_length=1_000)]
-ScopeName = Literal["submit", "read", "cancel", "operate", "admin"]
-assert set(ScopeName.__args__) == set(Scope)  # type: ignore[attr-defined]
 
 
 class _Request(BaseModel):
@@ -115,7 +113,7 @@ class NewKeyBody(_Request):
     client: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
         description="Who will own the jobs submitted with it"
     )
-    scopes: list[ScopeName] = Field(min_length=1, max_length=20)
+    scopes: list[Scope] = Field(min_length=1, max_length=20)
     customers: list[CustomerName] | None = Field(
         None, min_length=1, max_length=1_000, description="The only ones it reaches; default: all"
     )
@@ -133,7 +131,7 @@ class KeyBody(BaseModel):
     id: str
     prefix: str = Field(description="What the key begins with")
     client: str
-    scopes: list[ScopeName]
+    scopes: list[Scope]
     customers: list[str] | None
     requests_per_second: float | None
     created_at: datetime

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from jobresults.accounts import api_keys
-from jobresults.accounts.api_keys import ApiKey, Grant
+from jobresults.accounts.api_keys import ApiKey
+from jobresults.accounts.grant import Grant
 from jobresults.web.account_bodies import KeyQuery, NewKeyBody
 from jobresults.web.document import rfc3339
 from jobresults.web.request_body import parse, read_json

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select, update
 
 from jobresults.accounts import api_keys, people
-from jobresults.accounts.api_keys import Grant
+from jobresults.accounts.grant import Grant
 from jobresults.accounts.key_ring import KeyRing
 from jobresults.accounts.login_limits import LoginLimits
 from jobresults.accounts.logins import Logins
-from jobresults.accounts.model import api_key, revoked_token
+from jobresults.accounts.model import api_key, person, revoked_token
 from jobresults.accounts.passwords import Passwords
 from jobresults.accounts.people import Change
 from jobresults.accounts.principal import Principal, Role, Scope
@@ -48,9 +48,15 @@ def refused(ring: KeyRing, token: str) -> bool:
     return False
 
 
+def disable_by_hand(database: Database, person_id: int, _token: str) -> None:
+    with database.write() as connection:
+        row = update(person).where(person.c.id == person_id)
+        connection.execute(row.values(disabled_at_ms=1))
+
+
 def log_in(database: Database, name: str = "ann", role: Role = Role.OPERATOR) -> tuple[int, str]:
-    person = people.create(database, name=name, password_hash="hash", role=role)
-    return person.id, TOKENS.issue(person.id, 0).text
+    made = people.create(database, name=name, password_hash="hash", role=role)
+    return made.id, TOKENS.issue(made.id, 0).text
 
 
 def logins(database: Database) -> Logins:
@@ -88,10 +94,11 @@ def test_without_keys_to_sign_with_no_token_is_good(database: Database) -> None:
         lambda db, id_, token: people.change(db, id_, Change(password_hash="other")),
         lambda db, id_, token: people.change(db, id_, Change(role=Role.ADMIN)),
         lambda db, id_, token: people.change(db, id_, Change(disabled=True)),
+        disable_by_hand,
         lambda db, id_, token: people.remove(db, id_),
         lambda db, id_, token: logins(db).log_out(TOKENS.read(token).token_id),
     ],
-    ids=["new password", "new role", "disabled", "deleted", "logged out"],
+    ids=["new password", "new role", "disabled", "disabled by hand", "deleted", "logged out"],
 )
 def test_a_revoked_token_is_refused_within_five_seconds(
     database: Database, pass_seconds: Forward, revoke: Callable[[Database, int, str], object]
