@@ -134,7 +134,7 @@ class IdempotencyMismatch(RequestError):
 class TooManyRequests(RequestError):
     """More than the caller may ask for; `retry_after_seconds` from now there is room again."""
 
-    status, code, title = 429, "too_many_requests", "Too many requests"
+    status, code, title = 429, "rate_limited", "Too many requests"
 
     def __init__(self, detail: str, retry_after_seconds: int, **extra: Any) -> None:
         super().__init__(detail, **extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from jobresults.accounts.model import api_key
 from jobresults.accounts.principal import Scope
 from jobresults.database import Database
 from jobresults.errors import NotFound
+
+_ID = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def revoke(database: Database, key_id: str) -> ApiKey:
         NotFound, LedgerUnavailable
     """
     key_id = key_id.removeprefix("jr_")
+    if not _ID.fullmatch(key_id):
+        raise NotFound("no such API key")
     with database.write() as connection:
         connection.execute(
             update(api_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from jobresults.errors import InvalidRequest
 # What jobs of people are owned by begins so; no client may be called so.
 PERSON_PREFIX = "user:"
 _MAX_CUSTOMERS = 1_000
+_CUSTOMER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Grant:
                 return "customers", "a key with the scope operate or admin reaches everyone's"
             if not 1 <= len(customers) <= _MAX_CUSTOMERS:
                 return "customers", f"name 1 to {_MAX_CUSTOMERS:,}, or leave it out for all"
-            if not all(1 <= len(name) <= 200 and name.isprintable() for name in customers):
-                return "customers", "each of 1 to 200 printable characters"
+            if not all(_CUSTOMER.fullmatch(name) for name in customers):
+                return "customers", "each of 1 to 200 characters, none of them a control character"
         for name in ("requests_per_second", "lifetime_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 1e10:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    Strict,
+    StrictBool,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 from jobresults.accounts.people import (
@@ -14,7 +23,7 @@ from jobresults.accounts.people import (
     NAME_PATTERN,
 )
 from jobresults.accounts.principal import Role, Scope
-from jobresults.web.bodies import CustomerName
+from jobresults.web.bodies import CustomerName, FilterText
 
 
 def _of_proper_length(password: SecretStr) -> SecretStr:
@@ -26,7 +35,7 @@ def _of_proper_length(password: SecretStr) -> SecretStr:
     return password
 
 
-UserName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+UserName = Annotated[str, StringConstraints(pattern=NAME_PATTERN), Field(examples=["ann"])]
 Password = Annotated[
     SecretStr,
     AfterValidator(_of_proper_length),
@@ -37,6 +46,7 @@ Password = Annotated[
         }
     ),
 ]
+_Number = Annotated[float, Strict()]
 # Not held to a form: a wrong one is a wrong login.
 _Given = Annotated[SecretStr, Field(max_length=1_000)]
 
@@ -80,7 +90,7 @@ class UserChangeBody(_Request):
     password: Password | None = None
     current_password: _Given | None = Field(None, description="To change one's own password")
     role: Role | None = Field(None, description="Admins only")
-    disabled: bool | None = Field(None, description="Admins only")
+    disabled: StrictBool | None = Field(None, description="Admins only")
 
 
 class UserQuery(_Request):
@@ -110,17 +120,17 @@ class UserPage(BaseModel):
 class NewKeyBody(_Request):
     """A key to be issued."""
 
-    client: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
-        description="Who will own the jobs submitted with it"
+    client: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[ -~]+$")] = (
+        Field(description="Who will own the jobs submitted with it", examples=["shop"])
     )
     scopes: list[Scope] = Field(min_length=1, max_length=20)
     customers: list[CustomerName] | None = Field(
         None, min_length=1, max_length=1_000, description="The only ones it reaches; default: all"
     )
-    expires_in_seconds: float | None = Field(
+    expires_in_seconds: _Number | None = Field(
         None, gt=0, le=3_153_600_000, description="Default: never"
     )
-    requests_per_second: float | None = Field(
+    requests_per_second: _Number | None = Field(
         None, gt=0, le=1_000_000, description="Default: the installation's"
     )
 
@@ -155,4 +165,4 @@ class KeyList(BaseModel):
 class KeyQuery(_Request):
     """Whose keys to list."""
 
-    client: Annotated[str, StringConstraints(max_length=100)] | None = None
+    client: FilterText | None = None

@@ -13,9 +13,9 @@ from jobresults.accounts.principal import Scope
 from jobresults.settings import Settings
 from jobresults.web import (
     account_bodies,
-    api_keys,
     bodies,
     jobs,
+    keys,
     login,
     problems,
     reference,
@@ -98,10 +98,10 @@ ROUTES = (
           body=account_bodies.UserChangeBody),
     Route("DELETE", "/user/<user_id>", users.delete_user, ANYONE_KNOWN, {204: _DONE}, (404, 409)),
     # API keys
-    Route("GET", "/v1/api-keys", api_keys.list_api_keys, Scope.ADMIN, {200: _KEYS}, (400,), query=account_bodies.KeyQuery),
-    Route("POST", "/v1/api-keys", api_keys.issue_api_key, Scope.ADMIN, {201: _KEY}, _BODY_PROBLEMS,
+    Route("GET", "/v1/api-keys", keys.list_api_keys, Scope.ADMIN, {200: _KEYS}, (400,), query=account_bodies.KeyQuery),
+    Route("POST", "/v1/api-keys", keys.issue_api_key, Scope.ADMIN, {201: _KEY}, _BODY_PROBLEMS,
           body=account_bodies.NewKeyBody),
-    Route("DELETE", "/v1/api-keys/<key_id>", api_keys.revoke_api_key, Scope.ADMIN, {204: _DONE}, (404,)),
+    Route("DELETE", "/v1/api-keys/<key_id>", keys.revoke_api_key, Scope.ADMIN, {204: _DONE}, (404,)),
     # Probes
     Route("GET", "/status", status.get_status, PUBLIC, {200: _STATUS}),
     Route("GET", "/status/live", status.get_status, PUBLIC, {200: _STATUS}),
