@@ -26,7 +26,7 @@ def markdown(results: Results) -> str:
     """The whole document."""
     run = results["run"]
     parts = {"jobs": _jobs, "latency": _latency, "http": _http, "growth": _growth}
-    parts |= {"waiters": _waiters, "memory": _memory, "alerts": _alerts}
+    parts |= {"waiters": _waiters, "memory": _memory, "alerts": _alerts, "accounts": _accounts}
     sections = [_introduction(results), _versions(run), _targets(results)]
     for name, render in parts.items():
         if name in results:
@@ -198,6 +198,16 @@ def _alerts(part: Results) -> Iterator[str]:
     ]
     columns = ("ms a request", "p50 min", "median", "max", "p99 min", "median", "max")
     yield from [*_table(columns, rows), ""]
+
+
+def _accounts(part: Results) -> Iterator[str]:
+    yield from _heading(
+        "Telling who calls",
+        "Processor time of a request's authentication, from its header to whose jobs there are for "
+        "it; the ledger is SQLite. A verdict is remembered for 5 s.",
+    )
+    rows = [(name, *_spread(values, 1)) for name, values in part["microseconds"].items()]
+    yield from [*_table(("µs", "min", "median", "max"), rows), ""]
 
 
 def _heading(title: str, text: str, picture: str = "") -> Iterator[str]:

@@ -120,6 +120,10 @@ def _growth(operation: str) -> Callable[[Results], float]:
     return lambda part: growth_ratio(part["milliseconds"][operation], 1_000_000)
 
 
+def _microseconds(name: str) -> Callable[[Results], float]:
+    return lambda part: float(median(part["microseconds"][name]))
+
+
 def _redis(key: str) -> Callable[[Results], float]:
     """To 10 bytes: Redis' own tables grow in steps."""
     return lambda part: abs(round(float(part["redis_bytes"]["jobresults"][key]), -1))
@@ -191,5 +195,7 @@ TARGETS = (
     _Target("alerts", "p99 of requests that log errors while Slack hangs, more than without alerts", "≤", 5, " ms", _alert_delay),
     _Target("alerts", "errors miscounted in a storm of 10,000/s", "≤", 0, "", _miscounted),
     _Target("alerts", "growth of a process in it", "≤", 8, " MiB", lambda part: float(part["storm"]["growth_mib"])),
+    _Target("accounts", "a remembered API key", "≤", 10, " µs", _microseconds("an API key, remembered")),
+    _Target("accounts", "a remembered person's token", "≤", 10, " µs", _microseconds("a person's token, remembered")),
 )
 # fmt: on

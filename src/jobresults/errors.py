@@ -15,7 +15,8 @@ JobResultsError
 │   ├── Gone                  410: kept time over
 │   ├── PayloadTooLarge       413
 │   ├── UnsupportedMediaType  415
-│   └── IdempotencyMismatch   422: the key was used with another body
+│   ├── IdempotencyMismatch   422: the key was used with another body
+│   └── TooManyRequests       429: says after how many seconds the next may come
 └── Unavailable               503: a dependency is out of reach; retrying helps
     ├── LedgerUnavailable     the database
     └── RedisUnavailable      Redis
@@ -128,6 +129,16 @@ class IdempotencyMismatch(RequestError):
     """The Idempotency-Key was used with another body."""
 
     status, code, title = 422, "idempotency_key_reused", "Idempotency-Key reused"
+
+
+class TooManyRequests(RequestError):
+    """More than the caller may ask for; `retry_after_seconds` from now there is room again."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+    def __init__(self, detail: str, retry_after_seconds: int, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(JobResultsError):

@@ -136,6 +136,30 @@ class MaintenanceSettings(_Section):
     batch_size: Count = 1_000
 
 
+class TokenKey(_Section):
+    """A key that people's tokens are signed with."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,50}$")]
+    secret: Annotated[SecretStr, Field(min_length=32)]
+
+
+class AccountsSettings(_Section):
+    """People who log in."""
+
+    registration: Literal["closed", "open"] = "closed"
+    token_keys: tuple[TokenKey, ...] = ()
+    token_ttl_seconds: Count = 3_600
+    login_attempts: Count = 5
+    login_attempts_per_address: Count = 50
+    login_window_seconds: Count = 300
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> AccountsSettings:
+        if len({key.id for key in self.token_keys}) < len(self.token_keys):
+            raise ValueError("token_keys: each must have an id of its own")
+        return self
+
+
 class LoggingSettings(_Section):
     """See `dictconfig_logging.py`."""
 
@@ -275,6 +299,7 @@ class Settings(_Section):
     jobs: JobsSettings = JobsSettings()
     worker: WorkerSettings = WorkerSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    accounts: AccountsSettings = AccountsSettings()
     logging: LoggingSettings = LoggingSettings()
     alerts: AlertsSettings = AlertsSettings()
     sentry: SentrySettings = SentrySettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from jobresults.accounts import api_keys
+from jobresults.accounts.principal import Scope
 from jobresults.database import open_database
 from jobresults.jobs.model import job as job_table
 from jobresults.settings import DatabaseSettings
@@ -33,6 +35,8 @@ PROJECT = Path(__file__).parents[2]
 CLIENT_SCOPES = ("submit", "read", "cancel")
 WAIT_CAP_SECONDS = 20
 
+TOKEN_SECRET = "only-tests-sign-tokens-with-this-secret"
+
 # Everything that takes its time in production is quick here.
 SETTINGS = {
     "TASKS__MODULES": '["jobresults.tasks.score", "tests.support.sample_tasks"]',
@@ -44,6 +48,9 @@ SETTINGS = {
     "WORKER__HEARTBEAT_SECONDS": "1",
     "WORKER__SHUTDOWN_GRACE_SECONDS": "1",
     "MAINTENANCE__SWEEP_SECONDS": "0.3",
+    "ACCOUNTS__REGISTRATION": "open",
+    "ACCOUNTS__TOKEN_KEYS": json.dumps([{"id": "tests", "secret": TOKEN_SECRET}]),
+    "ACCOUNTS__LOGIN_ATTEMPTS_PER_ADDRESS": "10000",  # all tests come from one
     "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": "1",
 }
 
@@ -85,7 +92,7 @@ class Stack:
         """Make the ledger, run every process, and wait until requests are served."""
         self.command("migrate")
         self.key, self.other_key = self.new_key("acme"), self.new_key("other")
-        self.operator_key = self.new_key("operations", *api_keys.Scope)
+        self.operator_key = self.new_key("operations", *Scope)
         self.start_process("web", "--server", shape.server)
         self.start_process("maintenance")
         for number in range(1, shape.workers + 1):
@@ -178,6 +185,13 @@ class Stack:
 
     def new_key(self, client: str, *scopes: str) -> str:
         return api_keys.issue(self.ledger, client=client, scopes=scopes or CLIENT_SCOPES)
+
+    def log_in(self, name: str, password: str) -> str:
+        """A person's token."""
+        body = {"name": name, "password": password}
+        response = self.request("POST", "/login", key=None, json=body)
+        assert response.status_code == 200, response.text
+        return str(response.json()["token"])
 
     def command(self, *arguments: str) -> str:
         """What a `jobresults` command prints."""

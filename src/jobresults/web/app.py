@@ -9,14 +9,17 @@ from typing import Any
 from flask import Flask, Response, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.principal import Scope
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
 from jobresults.web import (
+    account_bodies,
     alert_bodies,
     alerts,
     bodies,
     jobs,
+    keys,
+    login,
     problems,
     reference,
     results,
@@ -26,11 +29,12 @@ from jobresults.web import (
     status,
     submit,
     tasks,
+    users,
 )
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
 from jobresults.web.request_context import RequestContext
-from jobresults.web.routing import PUBLIC, Answer, Route
+from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Answer, Route
 from jobresults.web.services import build
 
 _JOB = Answer("The job", bodies.JobBody)
@@ -42,6 +46,13 @@ _RESULT = Answer("What the task returned, byte for byte")
 _UNCHANGED = Answer("The caller has it already", content_type=None)
 _LOGS = Answer("Log lines", bodies.LogPage, also_as="text/event-stream")
 _STATUS = Answer("How the process is", bodies.StatusBody)
+_USER = Answer("The account", account_bodies.UserBody)
+_USERS = Answer("A page of accounts", account_bodies.UserPage)
+_TOKEN = Answer("A token", account_bodies.TokenBody)
+_KEYS = Answer("The keys", account_bodies.KeyList)
+_KEY = Answer("The only sight of the key", account_bodies.IssuedKeyBody)
+_DONE = Answer("Done", content_type=None)
+_BODY_PROBLEMS = (400, 413, 415)
 _SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "wait")
 _SUBMIT_PROBLEMS = (400, 409, 413, 415, 422)
 _RESULT_PROBLEMS = (404, 410, 424)
@@ -95,6 +106,24 @@ ROUTES = (
     Route("POST", "/v1/silence-link", silence_link.silence_by_link, PUBLIC,
           {200: Answer("A page that says until when", None, "text/html")}, (400, 404, 413, 503),
           body=alert_bodies.SilenceForm, query=alert_bodies.LinkQuery, body_type="application/x-www-form-urlencoded"),
+    # People
+    Route("POST", "/register", login.register, PUBLIC, {201: _USER}, (*_BODY_PROBLEMS, 403, 409, 429, 503),
+          body=account_bodies.RegisterBody),
+    Route("POST", "/login", login.log_in, PUBLIC, {200: _TOKEN}, (*_BODY_PROBLEMS, 401, 404, 429, 503),
+          body=account_bodies.LoginBody),
+    Route("POST", "/logout", login.log_out, ANYONE_KNOWN, {204: _DONE}, (409,)),
+    Route("GET", "/user/", users.list_users, Scope.ADMIN, {200: _USERS}, (400,), query=account_bodies.UserQuery),
+    Route("POST", "/user/", users.create_user, Scope.ADMIN, {201: _USER}, (*_BODY_PROBLEMS, 409, 429),
+          body=account_bodies.NewUserBody),
+    Route("GET", "/user/<user_id>", users.get_user, ANYONE_KNOWN, {200: _USER}, (404,)),
+    Route("PATCH", "/user/<user_id>", users.change_user, ANYONE_KNOWN, {200: _USER}, (*_BODY_PROBLEMS, 404, 409, 429),
+          body=account_bodies.UserChangeBody),
+    Route("DELETE", "/user/<user_id>", users.delete_user, ANYONE_KNOWN, {204: _DONE}, (404, 409)),
+    # API keys
+    Route("GET", "/v1/api-keys", keys.list_api_keys, Scope.ADMIN, {200: _KEYS}, (400,), query=account_bodies.KeyQuery),
+    Route("POST", "/v1/api-keys", keys.issue_api_key, Scope.ADMIN, {201: _KEY}, _BODY_PROBLEMS,
+          body=account_bodies.NewKeyBody),
+    Route("DELETE", "/v1/api-keys/<key_id>", keys.revoke_api_key, Scope.ADMIN, {204: _DONE}, (404,)),
     # Probes
     Route("GET", "/status", status.get_status, PUBLIC, {200: _STATUS}),
     Route("GET", "/status/live", status.get_status, PUBLIC, {200: _STATUS}),

@@ -16,7 +16,7 @@ from jobresults.web.bodies import ListQuery, LogQuery
 from jobresults.web.document import job_document, job_json, rfc3339
 from jobresults.web.preferences import wait_seconds
 from jobresults.web.request_body import parse
-from jobresults.web.services import owner, principal, read_job, services, wait_for
+from jobresults.web.services import principal, read_job, services, visible, wait_for
 
 _FOLLOW_SECONDS = 0.5
 _FOLLOW_AT_MOST_SECONDS = 600.0
@@ -35,7 +35,7 @@ def list_jobs() -> Response:
     records, next_cursor = reading.page(
         services().database,
         reading.Filter(
-            owner=owner(),
+            visible=visible(),
             ids=query.id,
             state=query.state,
             task=query.task,

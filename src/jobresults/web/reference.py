@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from jobresults.errors import NotFound
 from jobresults.settings import Settings
 from jobresults.web.bodies import ProblemBody
-from jobresults.web.routing import PUBLIC, Answer, Route, phrase
+from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Access, Answer, Route, phrase
 
 _REF = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:path:)?(\w+)>")
@@ -121,7 +121,11 @@ def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(routes),
             "securitySchemes": {
-                "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key"}
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, or a token of POST /login",
+                }
             },
         },
     }
@@ -154,7 +158,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": route.view.__name__ + ("_live" if route.path.endswith("/live") else ""),
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [] if route.scope is PUBLIC else [{"apiKey": [str(route.scope)]}],
+        "security": _security(route.scope),
         "parameters": [
             *(
                 {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -178,6 +182,12 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {route.body_type: {"schema": _ref(route.body)}},
         }
     return operation
+
+
+def _security(access: Access) -> list[dict[str, list[str]]]:
+    if access is PUBLIC:
+        return []
+    return [{"apiKey": [] if access is ANYONE_KNOWN else [str(access)]}]
 
 
 def _query_parameters(model: type[BaseModel] | None) -> Iterable[dict[str, Any]]:

@@ -6,13 +6,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Final, Literal
 
 from flask import Response
 from pydantic import BaseModel
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.principal import Scope
 
-PUBLIC = None
+PUBLIC: Final = None
+# With any credentials that are good: the view itself looks whose they are.
+ANYONE_KNOWN: Final = "known"
+
+Access = Scope | Literal["known"] | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Route:
     method: str
     path: str
     view: Callable[..., Response]
-    scope: Scope | None
+    scope: Access
     answers: Mapping[int, Answer]
     problems: tuple[int, ...] = ()
     body: type[BaseModel] | None = None
