@@ -68,7 +68,7 @@ class Stack:
         self, database_url: str, redis: RedisServer, port: int, directory: Path, shape: Shape
     ) -> None:
         self.database_url, self.redis, self.directory = database_url, redis, directory
-        self.url = f"http://127.0.0.1:{port}"
+        self.port, self.url = port, f"http://127.0.0.1:{port}"
         self.processes: dict[str, Process] = {}
         self._environ = {
             **os.environ,

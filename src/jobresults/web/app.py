@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, Response, redirect
+from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from jobresults.accounts.api_keys import Scope
@@ -14,8 +14,11 @@ from jobresults.settings import Settings
 from jobresults.web import bodies, jobs, problems, reference, results, score, status, submit, tasks
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
+from jobresults.web.proxies import TrustedProxies
+from jobresults.web.query import refuse_repeated
 from jobresults.web.request_context import RequestContext
 from jobresults.web.routing import PUBLIC, Answer, Route
+from jobresults.web.security_headers import security_headers
 from jobresults.web.services import build
 
 _JOB = Answer("The job", bodies.JobBody)
@@ -92,10 +95,12 @@ def create_app(settings: Settings) -> Flask:
     app.add_url_rule("/", "home", lambda: redirect("/docs"))
     app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
-    app.after_request(_not_stored)
+    app.after_request(_with_defaults)
     app.wsgi_app = RequestContext(app.wsgi_app).serve  # type: ignore[method-assign]
     if settings.web.fast_lane:
         app.wsgi_app = FastLane(app.wsgi_app, services).serve  # type: ignore[method-assign]
+    if settings.web.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.web).serve  # type: ignore[method-assign]
     services.start()
     return app
 
@@ -112,9 +117,11 @@ def install(app: Flask, routes: Iterable[Route]) -> None:
         )
 
 
-def _not_stored(response: Response) -> Response:
+def _with_defaults(response: Response) -> Response:
     """What a view says nothing else about is of this moment and for this caller."""
     response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in security_headers(request.environ):
+        response.headers.setdefault(name, value)
     return response
 
 
@@ -122,6 +129,7 @@ def _guarded(route: Route) -> Callable[..., BaseResponse]:
     @functools.wraps(route.view)
     def view(**arguments: Any) -> Response:
         authorize(route.scope)
+        refuse_repeated(route.repeatable)
         return route.view(**arguments)
 
     return view

@@ -18,8 +18,9 @@ from pydantic import (
 MAX_BULK_JOBS = 1_000
 
 StateName = Literal["queued", "running", "succeeded", "failed", "canceled"]
+# Without U+FFFD: that is how bytes of a path that are not UTF-8 arrive, whichever they were.
 CustomerName = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ufffd]+$")
 ]
 Tag = Annotated[
     str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")

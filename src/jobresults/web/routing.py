@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
+from typing import get_origin
 
 from flask import Response
 from pydantic import BaseModel
@@ -45,6 +47,14 @@ class Route:
     @property
     def summary(self) -> str:
         return (inspect.getdoc(self.view) or "").partition("\n")[0].rstrip(".")
+
+    @cached_property
+    def repeatable(self) -> frozenset[str]:
+        """The query parameters that may stand there more than once."""
+        fields = {} if self.query is None else self.query.model_fields
+        return frozenset(
+            name for name, field in fields.items() if get_origin(field.annotation) is list
+        )
 
     @property
     def tag(self) -> str:
