@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak bench lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,6 +50,10 @@ stock-faults: install ## Do the same to stock RQ and print what happens; takes t
 
 soak: install ## Kill everything at random under 1,000 jobs, then audit them; SOAK_DATABASE=postgresql, SOAK_SEED=…
 	@$(BIN)/python -m tests.faults.soak
+
+fuzz: install ## Fuzz the running API by its document, some 10 min; FUZZ_SEED=… repeats a run, FUZZ_EXAMPLES=… its size
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
+	  FUZZ_SEED=$$seed $(BIN)/python -m pytest -n 0 --timeout=0 tests/fuzz
 
 bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs one part; writes benchmarks/RESULTS.md
 	@ONLY='$(ONLY)' QUICK='$(QUICK)' $(BIN)/python -m benchmarks.run

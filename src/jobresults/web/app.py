@@ -11,7 +11,18 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from jobresults.accounts.api_keys import Scope
 from jobresults.settings import Settings
-from jobresults.web import bodies, jobs, problems, reference, results, score, status, submit, tasks
+from jobresults.web import (
+    bodies,
+    jobs,
+    problems,
+    reference,
+    reference_page,
+    results,
+    score,
+    status,
+    submit,
+    tasks,
+)
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
 from jobresults.web.proxies import TrustedProxies
@@ -22,14 +33,26 @@ from jobresults.web.security_headers import security_headers
 from jobresults.web.services import build
 
 _JOB = Answer("The job", bodies.JobBody)
-_ACCEPTED = Answer("Accepted: committed to the ledger", bodies.JobBody)
+_ACCEPTED = Answer(
+    "Accepted: committed to the ledger", bodies.JobBody, headers=("Location", "Retry-After")
+)
 _EACH = Answer("An array: what became of each job in it, committed or refused", bodies.BulkBody)
-_PENDING = Answer("Not yet: the job as it is", bodies.JobBody)
-_ENDED = Answer("Ended within the wait: the job with its result or error", bodies.JobBody)
-_RESULT = Answer("What the task returned, byte for byte")
-_UNCHANGED = Answer("The caller has it already", content_type=None)
-_LOGS = Answer("Log lines", bodies.LogPage, also_as="text/event-stream")
+_PENDING = Answer("Not yet: the job as it is", bodies.JobBody, headers=("Retry-After",))
+_ENDED = Answer(
+    "Ended within the wait: the job with its result or error", bodies.JobBody, headers=("Location",)
+)
+_ANYTHING = {
+    "description": "Any JSON value; GET /v1/tasks has its schema",
+    "examples": [{"score": 612}],
+}
+_RESULT = Answer("What the task returned, byte for byte", schema=_ANYTHING, headers=("ETag",))
+_UNCHANGED = Answer("The caller has it already", content_type=None, headers=("ETag",))
+_LOGS = Answer("Log lines", bodies.LogPage, also_as=("text/event-stream",))
 _STATUS = Answer("How the process is", bodies.StatusBody)
+_DOCUMENT = Answer("This document", schema={"type": "object", "examples": [{"openapi": "3.1.0"}]})
+_TEXT = {"type": "string", "examples": ["…"]}
+_PAGE = Answer("This document, to read", None, "text/html", schema=_TEXT)
+_ASSET = Answer("A file of the page", None, "text/javascript", also_as=("text/css",), schema=_TEXT)
 _SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "wait")
 _SUBMIT_PROBLEMS = (400, 409, 413, 415, 422)
 _RESULT_PROBLEMS = (404, 410, 424)
@@ -61,7 +84,7 @@ ROUTES = (
     Route("POST", "/v1/jobs/<job_id>/rerun", submit.rerun_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},
           (400, 404, 409, 422), parameters=_SUBMIT_HEADERS),
     Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: _LOGS}, (400, 404),
-          query=bodies.LogQuery),
+          parameters=("Last-Event-ID",), query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Tasks
@@ -72,9 +95,9 @@ ROUTES = (
     Route("GET", "/status/ready", status.get_readiness, PUBLIC,
           {200: _STATUS, 503: Answer("No traffic, please", bodies.StatusBody)}),
     # Reference
-    Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: Answer("This document")}),
-    Route("GET", "/docs", reference.docs, PUBLIC, {200: Answer("This document, to read", None, "text/html")}),
-    Route("GET", "/docs/<path:asset>", reference.asset, PUBLIC, {200: Answer("A file of the page", None, "*/*")},
+    Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: _DOCUMENT}),
+    Route("GET", "/docs", reference_page.docs, PUBLIC, {200: _PAGE}),
+    Route("GET", "/docs/<path:asset>", reference_page.asset, PUBLIC, {200: _ASSET},
           (404,)),
 )
 # fmt: on
@@ -93,8 +116,10 @@ def create_app(settings: Settings) -> Flask:
     problems.install(app)
     install(app, ROUTES)
     app.add_url_rule("/", "home", lambda: redirect("/docs"))
-    app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
+    app.extensions["openapi"] = functools.cache(
+        lambda: reference.document(ROUTES, settings, services.catalog)
+    )
     app.after_request(_with_defaults)
     app.wsgi_app = RequestContext(app.wsgi_app).serve  # type: ignore[method-assign]
     if settings.web.fast_lane:
@@ -129,7 +154,7 @@ def _guarded(route: Route) -> Callable[..., BaseResponse]:
     @functools.wraps(route.view)
     def view(**arguments: Any) -> Response:
         authorize(route.scope)
-        refuse_repeated(route.repeatable)
+        refuse_repeated(route.once)
         return route.view(**arguments)
 
     return view

@@ -9,8 +9,8 @@ from flask import request
 from jobresults.errors import InvalidRequest
 
 
-def refuse_repeated(repeatable: Container[str]) -> None:
-    """Refuse the running request if it gives a parameter twice that may be given once.
+def refuse_repeated(once: Container[str]) -> None:
+    """Refuse the running request if it gives one of these parameters twice.
 
     Raises:
         InvalidRequest: names each such parameter.
@@ -21,7 +21,7 @@ def refuse_repeated(repeatable: Container[str]) -> None:
     problems = [
         {"path": name, "message": message}
         for name, values in request.args.lists()
-        if len(values) > 1 and name not in repeatable
+        if len(values) > 1 and name in once
     ]
     if problems:
         raise InvalidRequest(f"{problems[0]['path']}: {message}", problems)
