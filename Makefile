@@ -29,9 +29,10 @@ demo: install ## Score sample customers from end to end in a temporary directory
 up: install ## Run web, workers, maintenance and Redis on this machine; Ctrl-C stops them
 	@$(BIN)/jobresults up
 
-check: install ## Lint, format, types, layers; changes nothing
+check: install ## Lint, format, security lint, types, layers; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit -c pyproject.toml -q -r src dictconfig_logging.py gunicorn.conf.py wsgi_app.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

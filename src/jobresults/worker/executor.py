@@ -60,7 +60,7 @@ class Executor:
             logging.getLogger().addHandler(self._shipper)
             left = self._settings.worker.executor_max_jobs
             while left > 0 and (batch := read_frame(self._jobs)) is not None:
-                for number, fields in pickle.loads(batch):  # noqa: S301 - from our own parent
+                for number, fields in pickle.loads(batch):  # nosec B301  # noqa: S301 - from our own parent
                     if not self._board.begin(number):
                         continue
                     left -= 1
