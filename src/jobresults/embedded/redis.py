@@ -19,7 +19,7 @@ from jobresults.settings import Settings
 # `make install` puts it there.
 BUNDLED = Path(sys.prefix) / "lib" / "jobresults" / "redis-server"
 MINIMUM_VERSION = (6, 2)  # LMOVE, which rq pops with
-_SHORT_DIRECTORY = "/tmp"  # nosec B108  # mkdtemp makes a directory of our own in it
+_SHORT_DIRECTORY = "/tmp"  # nosec B108  # noqa: S108 - mkdtemp makes a directory of its own there
 _SOCKET_NAME = "redis.sock"
 _SOCKET_PATH_BYTES = 100  # sockaddr_un holds 108 on Linux, 104 on macOS
 
