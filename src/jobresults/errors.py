@@ -10,6 +10,7 @@ JobResultsError
 │   ├── Unauthenticated       401
 │   ├── Forbidden             403
 │   ├── NotFound              404: unknown, or another client's: the two are never told apart
+│   ├── BodyTooSlow           408: the body did not come in time
 │   ├── Conflict              409
 │   │   └── IdempotencyInFlight   the first request with the key is not answered yet
 │   ├── Gone                  410: kept time over
@@ -93,6 +94,12 @@ class NotFound(RequestError):
     """Unknown or foreign; one answer for both."""
 
     status, code, title = 404, "not_found", "Not found"
+
+
+class BodyTooSlow(RequestError):
+    """The body did not come within `web.body_timeout_seconds`."""
+
+    status, code, title = 408, "request_timeout", "Request timeout"
 
 
 class Conflict(RequestError):

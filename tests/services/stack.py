@@ -60,12 +60,15 @@ _READY = {"web": "", "maintenance": "watches queues", "worker": "serves queues"}
 
 @dataclass(frozen=True)
 class Shape:
-    """How many processes there are, what runs the web, and which settings differ from ours."""
+    """How many processes there are, what runs the web, and which settings differ from ours; those
+    `of_process` only for one kind.
+    """
 
     web_workers: int = 1
     workers: int = 1
     server: Literal["gunicorn", "pywsgi"] = "gunicorn"
     settings: Mapping[str, str] = field(default_factory=dict)
+    of_process: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Stack:
@@ -75,8 +78,9 @@ class Stack:
         self, database_url: str, redis: RedisServer, port: int, directory: Path, shape: Shape
     ) -> None:
         self.database_url, self.redis, self.directory = database_url, redis, directory
-        self.url = f"http://127.0.0.1:{port}"
+        self.port, self.url = port, f"http://127.0.0.1:{port}"
         self.processes: dict[str, Process] = {}
+        self._of_process = shape.of_process
         self._environ = {
             **os.environ,
             "PYTHONPATH": f"{PROJECT / 'src'}{os.pathsep}{PROJECT}",
@@ -108,8 +112,10 @@ class Stack:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         """Run `jobresults NAME`, where a number behind a hyphen tells twins apart."""
-        command = [sys.executable, "-m", "jobresults.cli.main", name.partition("-")[0], *arguments]
-        own = {f"JOBRESULTS_{key}": text for key, text in (settings or {}).items()}
+        kind = name.partition("-")[0]
+        command = [sys.executable, "-m", "jobresults.cli.main", kind, *arguments]
+        chosen = {**self._of_process.get(kind, {}), **(settings or {})}
+        own = {f"JOBRESULTS_{key}": text for key, text in chosen.items()}
         variables = {**self._environ, **own, **(environ or {})}
         self.processes[name] = Process(name, command, self.directory, variables)
 

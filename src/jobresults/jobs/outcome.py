@@ -254,7 +254,7 @@ def backoff_seconds(settings: JobsSettings, attempt: int) -> float:
     retrying together.
     """
     ceiling = min(settings.retry_base_seconds * 2 ** (attempt - 1), settings.retry_max_seconds)
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter needs no cryptography
+    return random.uniform(ceiling / 2, ceiling)  # nosec B311  # noqa: S311 - jitter needs no cryptography
 
 
 def ended_values(now_ms: int | ColumnElement[int], state: State) -> dict[str, Any]:

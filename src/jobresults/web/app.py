@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, Response, redirect
+from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from jobresults.accounts.principal import Scope
@@ -22,6 +22,7 @@ from jobresults.web import (
     login,
     problems,
     reference,
+    reference_page,
     results,
     score,
     silence_link,
@@ -33,18 +34,29 @@ from jobresults.web import (
 )
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
+from jobresults.web.proxies import TrustedProxies
+from jobresults.web.query import refuse_repeated
 from jobresults.web.request_context import RequestContext
 from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Answer, Route
+from jobresults.web.security_headers import security_headers
 from jobresults.web.services import build
 
 _JOB = Answer("The job", bodies.JobBody)
-_ACCEPTED = Answer("Accepted: committed to the ledger", bodies.JobBody)
+_ACCEPTED = Answer(
+    "Accepted: committed to the ledger", bodies.JobBody, headers=("Location", "Retry-After")
+)
 _EACH = Answer("An array: what became of each job in it, committed or refused", bodies.BulkBody)
-_PENDING = Answer("Not yet: the job as it is", bodies.JobBody)
-_ENDED = Answer("Ended within the wait: the job with its result or error", bodies.JobBody)
-_RESULT = Answer("What the task returned, byte for byte")
-_UNCHANGED = Answer("The caller has it already", content_type=None)
-_LOGS = Answer("Log lines", bodies.LogPage, also_as="text/event-stream")
+_PENDING = Answer("Not yet: the job as it is", bodies.JobBody, headers=("Retry-After",))
+_ENDED = Answer(
+    "Ended within the wait: the job with its result or error", bodies.JobBody, headers=("Location",)
+)
+_ANYTHING = {
+    "description": "Any JSON value; GET /v1/tasks has its schema",
+    "examples": [{"score": 612}],
+}
+_RESULT = Answer("What the task returned, byte for byte", schema=_ANYTHING, headers=("ETag",))
+_UNCHANGED = Answer("The caller has it already", content_type=None, headers=("ETag",))
+_LOGS = Answer("Log lines", bodies.LogPage, also_as=("text/event-stream",))
 _STATUS = Answer("How the process is", bodies.StatusBody)
 _USER = Answer("The account", account_bodies.UserBody)
 _USERS = Answer("A page of accounts", account_bodies.UserPage)
@@ -53,6 +65,10 @@ _KEYS = Answer("The keys", account_bodies.KeyList)
 _KEY = Answer("The only sight of the key", account_bodies.IssuedKeyBody)
 _DONE = Answer("Done", content_type=None)
 _BODY_PROBLEMS = (400, 413, 415)
+_DOCUMENT = Answer("This document", schema={"type": "object", "examples": [{"openapi": "3.1.0"}]})
+_TEXT = {"type": "string", "examples": ["…"]}
+_PAGE = Answer("This document, to read", None, "text/html", schema=_TEXT)
+_ASSET = Answer("A file of the page", None, "text/javascript", also_as=("text/css",), schema=_TEXT)
 _SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "wait")
 _SUBMIT_PROBLEMS = (400, 409, 413, 415, 422)
 _RESULT_PROBLEMS = (404, 410, 424)
@@ -84,7 +100,7 @@ ROUTES = (
     Route("POST", "/v1/jobs/<job_id>/rerun", submit.rerun_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},
           (400, 404, 409, 422), parameters=_SUBMIT_HEADERS),
     Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: _LOGS}, (400, 404),
-          query=bodies.LogQuery),
+          parameters=("Last-Event-ID",), query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Tasks
@@ -130,9 +146,9 @@ ROUTES = (
     Route("GET", "/status/ready", status.get_readiness, PUBLIC,
           {200: _STATUS, 503: Answer("No traffic, please", bodies.StatusBody)}),
     # Reference
-    Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: Answer("This document")}),
-    Route("GET", "/docs", reference.docs, PUBLIC, {200: Answer("This document, to read", None, "text/html")}),
-    Route("GET", "/docs/<path:asset>", reference.asset, PUBLIC, {200: Answer("A file of the page", None, "*/*")},
+    Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: _DOCUMENT}),
+    Route("GET", "/docs", reference_page.docs, PUBLIC, {200: _PAGE}),
+    Route("GET", "/docs/<path:asset>", reference_page.asset, PUBLIC, {200: _ASSET},
           (404,)),
 )
 # fmt: on
@@ -152,12 +168,16 @@ def create_app(settings: Settings) -> Flask:
     problems.install(app)
     install(app, ROUTES)
     app.add_url_rule("/", "home", lambda: redirect("/docs"))
-    app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
-    app.after_request(_not_stored)
+    app.extensions["openapi"] = functools.cache(
+        lambda: reference.document(ROUTES, settings, services.catalog)
+    )
+    app.after_request(_with_defaults)
     app.wsgi_app = RequestContext(app.wsgi_app).serve  # type: ignore[method-assign]
     if settings.web.fast_lane:
         app.wsgi_app = FastLane(app.wsgi_app, services).serve  # type: ignore[method-assign]
+    if settings.web.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.web).serve  # type: ignore[method-assign]
     services.start()
     return app
 
@@ -174,9 +194,11 @@ def install(app: Flask, routes: Iterable[Route]) -> None:
         )
 
 
-def _not_stored(response: Response) -> Response:
+def _with_defaults(response: Response) -> Response:
     """What a view says nothing else about is of this moment and for this caller."""
     response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in security_headers(request.environ):
+        response.headers.setdefault(name, value)
     return response
 
 
@@ -184,6 +206,7 @@ def _guarded(route: Route) -> Callable[..., BaseResponse]:
     @functools.wraps(route.view)
     def view(**arguments: Any) -> Response:
         authorize(route.scope)
+        refuse_repeated(route.once)
         return route.view(**arguments)
 
     return view

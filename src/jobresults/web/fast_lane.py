@@ -16,6 +16,7 @@ from jobresults.web import problems, results
 from jobresults.web.authentication import authenticate, bearer_token
 from jobresults.web.reply import Reply
 from jobresults.web.request_context import request_id
+from jobresults.web.security_headers import security_headers
 from jobresults.web.services import Services, visible_to
 
 _SCOPE = Scope.READ
@@ -46,6 +47,7 @@ class FastLane:
             with bound(request_id=id_):
                 reply = self._answer(environ, *asked)
         reply.add_header("X-Request-ID", id_)
+        reply.headers.extend(security_headers(environ))
         return reply.send(start_response)
 
     def _from_memory(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply | None:

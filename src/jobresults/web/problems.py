@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, has_request_context, request
@@ -21,9 +22,13 @@ _CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "payload_too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",
+    417: "expectation_failed",
+    431: "headers_too_large",
+    501: "not_implemented",
 }
 
 _DETAILS = {
@@ -50,6 +55,13 @@ def problem(path: str, status: int, code: str, title: str, detail: str, **extra:
     }
     text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
     return Reply(status, text, "application/problem+json")
+
+
+def of_status(path: str, status: int, detail: str) -> Reply:
+    """The problem that has no name but its status."""
+    return problem(
+        path, status, _CODES.get(status, f"http_{status}"), HTTPStatus(status).phrase, detail
+    )
 
 
 def reply_to(error: Exception, method: str, path: str) -> Reply:

@@ -68,7 +68,7 @@ class Executor:
             process.alerts.send_through(self._alerts, first_at_once=True)
             left = self._settings.worker.executor_max_jobs
             while left > 0 and (batch := read_frame(self._jobs)) is not None:
-                for number, fields in pickle.loads(batch):  # noqa: S301 - from our own parent
+                for number, fields in pickle.loads(batch):  # nosec B301  # noqa: S301 - from our own parent
                     if not self._board.begin(number):
                         continue
                     left -= 1
@@ -114,7 +114,7 @@ class Executor:
             with channel.makefile("rb") as stream:
                 message = read_frame(stream)
             if message is not None:
-                number, fields = pickle.loads(message)  # noqa: S301 - from our own parent
+                number, fields = pickle.loads(message)  # nosec B301  # noqa: S301 - from our own parent
                 job = Claimed(*fields)
                 report = Report(self._reports, number, self._board.begun_at_seconds)
                 self._attempt(self._catalog.get(job.task), number, job, report)

@@ -26,7 +26,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - no word of it comes from outside
+        self._process = subprocess.Popen(  # nosec B603  # noqa: S603 - no word of it comes from outside
             ["/bin/sh", "-c", _SCRIPT],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
