@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, outbox
 from jobresults.jobs.batches import batch_of
 from jobresults.jobs.dispatch import (
     Dispatch,
@@ -74,6 +74,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
                 ),
             ],
         )
+        outbox.add(connection, [row.id for row in (*canceled, *failed)])
     for row in failed:
         logger.error(
             "job %s failed: its worker was lost in its last attempt",
