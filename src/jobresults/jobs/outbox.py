@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uuid_utils
-from sqlalchemy import Boolean, ColumnElement, Connection, Row, and_, insert, literal_column, select
+from sqlalchemy import Boolean, ColumnElement, Connection, and_, insert, literal_column, select
 
 from jobresults.jobs.model import callback, callback_subscription, job
 from jobresults.jobs.states import State
 
 PENDING = "pending"
+# Written out, so that databases see that the partial index is meant.
+IS_PENDING: ColumnElement[bool] = callback.c.state == literal_column("'pending'")
 EVENTS = ("job.succeeded", "job.failed", "job.canceled")
 
 _subscribes = and_(
@@ -70,13 +72,13 @@ def add(connection: Connection, job_ids: Sequence[str]) -> None:
         connection.execute(insert(callback), new)
 
 
-def _receivers(row: Row[Any]) -> Iterator[tuple[str, str]]:
+def _receivers(row: Any) -> Iterator[tuple[str, str]]:
     """The subscription a row is joined with, if it wants this event."""
     if row.subscription_id is not None and event_of(row.state) in row.events.split():
         yield row.url, row.subscription_id
 
 
-def _callback(row: Row[Any], url: str, subscription_id: str | None) -> dict[str, Any]:
+def _callback(row: Any, url: str, subscription_id: str | None) -> dict[str, Any]:
     return {
         "id": str(uuid_utils.uuid7()),
         "job_id": row.id,

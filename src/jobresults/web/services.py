@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import current_app, g, request
@@ -18,6 +19,8 @@ from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.web.health import Health
 from jobresults.web.waiting import DoneBell
+from jobresults.webhooks.callback_urls import CallbackUrls
+from jobresults.webhooks.sources import Source, load_sources
 
 _NAME = "jobresults"
 
@@ -36,6 +39,8 @@ class Services:
     estimator: Estimator
     bell: DoneBell
     health: Health
+    callback_urls: CallbackUrls
+    sources: Mapping[str, Source]
 
     def start(self) -> None:
         """Start what runs in the background."""
@@ -70,6 +75,8 @@ def build(settings: Settings) -> Services:
         estimator=Estimator(database, health.workers),
         bell=DoneBell(redis, settings.web.max_waiters, reader.ended),
         health=health,
+        callback_urls=CallbackUrls(database, settings.callbacks),
+        sources=load_sources(settings.webhooks, catalog),
     )
 
 
