@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -167,7 +167,7 @@ def _origin(path: list[str], file: Path, variables: list[_Variable]) -> str:
 
 def _got(path: list[str], value: Any) -> str:
     """The offending value, unless it may hold a secret: a URL, or anything instead of a section."""
-    may_be_secret = "url" in path or _keys(path) or isinstance(value, dict | list)
+    may_be_secret = {"url", "secrets"} & set(path) or _keys(path) or isinstance(value, dict | list)
     return "" if may_be_secret else f"; got {value!r:.120}"
 
 
@@ -175,8 +175,12 @@ def _keys(path: list[str]) -> list[str]:
     """The keys of the section at that path; none if there is no section."""
     model: Any = Settings
     for part in path:
-        field = model.model_fields.get(part)
-        model = field and field.annotation
+        if get_origin(model) is tuple:
+            model = get_args(model)[0]  # an element of a list
+            continue
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
-    return sorted(model.model_fields)
+        field = model.model_fields.get(part)
+        model = field and field.annotation
+    is_section = isinstance(model, type) and issubclass(model, BaseModel)
+    return sorted(model.model_fields) if is_section else []

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jobresults.settings import WebhookSource
@@ -26,7 +26,9 @@ class Delivery:
     event: str | None = None
 
 
-Verify = Callable[[Mapping[str, str], bytes], Delivery | None]
+# Gives a header of the request, an empty text if it has none.
+Header = Callable[[str], str]
+Verify = Callable[[Header, bytes], Delivery | None]
 
 
 def verifier(source: WebhookSource) -> Verify:
@@ -38,32 +40,32 @@ def verifier(source: WebhookSource) -> Verify:
     secrets = [secret.get_secret_value() for secret in source.secrets]
     if source.kind == "standard":
         keys = [signatures.key_of(secret) for secret in secrets]
-        return lambda headers, body: _standard(source, keys, headers, body)
+        return lambda header, body: _standard(source, keys, header, body)
     keys = [secret.encode() for secret in secrets]
     if not all(keys):
         raise ValueError("must not be empty")
     if source.kind == "github":
-        return lambda headers, body: _github(source, keys, headers, body)
-    return lambda headers, body: _hmac(source, keys, headers, body)
+        return lambda header, body: _github(source, keys, header, body)
+    return lambda header, body: _hmac(source, keys, header, body)
 
 
 def _github(
-    source: WebhookSource, keys: Sequence[bytes], headers: Mapping[str, str], body: bytes
+    source: WebhookSource, keys: Sequence[bytes], header: Header, body: bytes
 ) -> Delivery | None:
     """https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries"""
-    given = headers.get("X-Hub-Signature-256", "")
+    given = header("X-Hub-Signature-256")
     genuine = _matches(given, [f"sha256={_hex(key, body, 'sha256')}".encode() for key in keys])
     if not genuine and not given and source.allow_sha1:
-        given = headers.get("X-Hub-Signature", "")
+        given = header("X-Hub-Signature")
         genuine = _matches(given, [f"sha1={_hex(key, body, 'sha1')}".encode() for key in keys])
     # The id of the delivery is not signed: whoever has seen one could send it under another.
-    return Delivery(_digest(body), headers.get("X-GitHub-Event")) if genuine else None
+    return Delivery(_digest(body), header("X-GitHub-Event")) if genuine else None
 
 
 def _standard(
-    source: WebhookSource, keys: Sequence[bytes], headers: Mapping[str, str], body: bytes
+    source: WebhookSource, keys: Sequence[bytes], header: Header, body: bytes
 ) -> Delivery | None:
-    id_, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    id_, timestamp = header("webhook-id"), header("webhook-timestamp")
     if not id_ or not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         return None
     if abs(time.time() - int(timestamp)) > source.tolerance_seconds:
@@ -71,27 +73,27 @@ def _standard(
     if not id_.isascii():
         return None
     wanted = [signatures.sign([key], id_, timestamp, body).encode() for key in keys]
-    given = headers.get("webhook-signature", "").split(" ")[:MOST_SIGNATURES]
-    genuine = any([_matches(one, wanted) for one in given])
+    given = header("webhook-signature").split(" ")[:MOST_SIGNATURES]
+    genuine = any(_matches(one, wanted) for one in given)
     return Delivery(_digest(id_.encode())) if genuine else None
 
 
 def _hmac(
-    source: WebhookSource, keys: Sequence[bytes], headers: Mapping[str, str], body: bytes
+    source: WebhookSource, keys: Sequence[bytes], header: Header, body: bytes
 ) -> Delivery | None:
     wanted = []
     for key in keys:
         digest = hmac.new(key, body, hashlib.sha256).digest()
         text = digest.hex() if source.encoding == "hex" else base64.b64encode(digest).decode()
         wanted.append(f"{source.prefix}{text}".encode())
-    genuine = _matches(headers.get(source.header or "", ""), wanted)
+    genuine = _matches(header(source.header or ""), wanted)
     return Delivery(_digest(body)) if genuine else None
 
 
 def _matches(given: str, wanted: Sequence[bytes]) -> bool:
-    """Whether it is one of them, in a time that does not tell which, nor how nearly."""
+    """Whether it is one of them, in a time that does not tell how nearly."""
     as_sent = given.encode("latin-1", "replace")  # how WSGI hands over what is not ASCII
-    return any([hmac.compare_digest(as_sent, one) for one in wanted])
+    return any(hmac.compare_digest(as_sent, one) for one in wanted)
 
 
 def _hex(key: bytes, body: bytes, algorithm: str) -> str:
