@@ -195,8 +195,9 @@ callback = Table(
     Column("event", String(20), nullable=False),
     Column("state", String(9), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0", comment="also the fence"),
-    Column("failures", Integer, nullable=False, server_default="0", comment="since `since_ms`"),
-    Column("since_ms", BigInteger, nullable=False, comment="when trying began, or began anew"),
+    Column(
+        "failures", Integer, nullable=False, server_default="0", comment="since it was asked for"
+    ),
     Column("due_at_ms", BigInteger, nullable=False, comment="while it is sent: when that is lost"),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("ended_at_ms", BigInteger),

@@ -88,7 +88,6 @@ def _callback(row: Any, url: str, subscription_id: str | None) -> dict[str, Any]
         "target": target_of(row.client, url),
         "event": event_of(State(row.state)),
         "state": PENDING,
-        "since_ms": row.ended_at_ms,
         "due_at_ms": row.ended_at_ms,
         "created_at_ms": row.ended_at_ms,
     }

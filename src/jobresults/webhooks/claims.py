@@ -43,7 +43,6 @@ class Claim:
     target: str
     attempts: int
     failures: int
-    since_ms: int
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,8 @@ def _verdict(
     failures = item.failures + 1
     if sent.stop or sent.status == GONE:
         return "stopped", {"ended_at_ms": now_ms, "failures": failures}
-    # By time, not by attempts: those cut short by a crash must not use it up.
-    if now_ms - item.since_ms >= sum(settings.retry_seconds) * 1000:
+    # Attempts cut short by a crash are none of these, so the whole schedule has passed.
+    if failures > len(settings.retry_seconds):
         return "given_up", {"ended_at_ms": now_ms, "failures": failures}
     pause = pause_seconds(settings, failures, sent.retry_after_seconds)
     return PENDING, {"due_at_ms": now_ms + round(pause * 1000), "failures": failures}

@@ -113,7 +113,7 @@ def redeliver(database: Database, id_: str, owner: str | None) -> None:
         connection.execute(
             update(callback)
             .where(callback.c.id == id_)
-            .values(state=PENDING, failures=0, since_ms=now_ms, due_at_ms=now_ms, ended_at_ms=None)
+            .values(state=PENDING, failures=0, due_at_ms=now_ms, ended_at_ms=None)
         )
 
 

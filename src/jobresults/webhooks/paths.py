@@ -23,8 +23,11 @@ class Path:
         """The value; `ABSENT` if the payload has none there."""
         if self.literal is not None:
             return self.literal
-        value = payload
+        value: Any = payload
         for step in self.steps:
+            # No character of a text, no number as a key.
+            if isinstance(value, list) is not isinstance(step, int):
+                return ABSENT
             try:
                 value = value[step]
             except (KeyError, IndexError, TypeError):

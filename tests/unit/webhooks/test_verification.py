@@ -33,7 +33,8 @@ def digest(secret: str, body: bytes = BODY, algorithm: str = "sha256") -> str:
 
 def test_the_example_of_githubs_documentation_is_genuine() -> None:
     headers = {
-        "X-Hub-Signature-256": "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+        "X-Hub-Signature-256": "sha256="
+        "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
         "X-GitHub-Event": "push",
     }
     secrets = ["It's a Secret to Everybody"]

@@ -85,10 +85,11 @@ def upgrade() -> None:
             "attempts", sa.Integer(), server_default="0", nullable=False, comment="also the fence"
         ),
         sa.Column(
-            "failures", sa.Integer(), server_default="0", nullable=False, comment="since `since_ms`"
-        ),
-        sa.Column(
-            "since_ms", sa.BigInteger(), nullable=False, comment="when trying began, or began anew"
+            "failures",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="since it was asked for",
         ),
         sa.Column(
             "due_at_ms",
