@@ -125,9 +125,9 @@ def test_a_public_route_wants_no_key(stack: Stack, route: Route) -> None:
     assert "WWW-Authenticate" not in response.headers
 
 
-def test_only_probes_and_the_reference_are_public() -> None:
+def test_only_probes_the_reference_and_signed_webhooks_are_public() -> None:
     public = {route.path.split("/")[1] for route in ROUTES if route.scope is PUBLIC}
-    assert public == {"status", "openapi.json", "docs"}
+    assert public == {"status", "openapi.json", "docs", "webhook"}
 
 
 def key_with(stack: Stack, *scopes: Scope) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -32,6 +33,18 @@ from tests.support.sample_tasks import MAX_RESULT_BYTES
 PROJECT = Path(__file__).parents[2]
 CLIENT_SCOPES = ("submit", "read", "cancel")
 WAIT_CAP_SECONDS = 20
+WEBHOOK_SECRET = "a secret that webhooks of tests share"
+WEBHOOK_SOURCE = {
+    "name": "forge",
+    "kind": "github",
+    "secrets": [WEBHOOK_SECRET],
+    "events": ["push"],
+    "match": {"ref": "refs/heads/main"},
+    "task": "echo",
+    "client": "acme",
+    "customer": "customer",
+    "params": {"value": "value"},
+}
 
 # Everything that takes its time in production is quick here.
 SETTINGS = {
@@ -43,6 +56,7 @@ SETTINGS = {
     "WORKER__LEASE_SECONDS": "3",
     "WORKER__HEARTBEAT_SECONDS": "1",
     "WORKER__SHUTDOWN_GRACE_SECONDS": "1",
+    "WEBHOOKS__SOURCES": json.dumps([WEBHOOK_SOURCE]),
     "MAINTENANCE__SWEEP_SECONDS": "0.3",
     "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": "1",
 }

@@ -66,8 +66,7 @@ def test_a_long_backlog_of_one_target_costs_others_nothing(driver: Driver) -> No
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
     looks = [row.detail for row in plan if "callback" in row.detail]
     assert looks
-    print(*looks, sep="\n")
-    assert all("SEARCH callback USING COVERING INDEX ix_callback_pending" in text for text in looks)
+    assert all("SEARCH callback USING INDEX ix_callback_pending" in text for text in looks)
     assert claims.due_targets(driver.database) == ["a x", "me https://z.example"]
     assert [claim.job_id for claim in take(driver, 5, "me https://z.example")] == [job_id]
 
