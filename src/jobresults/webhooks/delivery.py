@@ -22,8 +22,8 @@ from jobresults.webhooks.sender import NotSent, Sender
 
 logger = logging.getLogger(__name__)
 
-# Beyond the deadline of a delivery: then whoever makes it is dead.
-_LEASE_MARGIN_SECONDS = 20.0
+# A delivery that has not ended by twice its deadline and this was made by one who is dead.
+_LEASE_MARGIN_SECONDS = 5.0
 _REST_SECONDS = 2.0
 _RECORDED_TOGETHER = 100
 
@@ -76,7 +76,7 @@ class Deliveries:
             wanted = self._slots.share_out(targets)
         if not wanted:
             return 0
-        lease_seconds = self._settings.timeout_seconds + _LEASE_MARGIN_SECONDS
+        lease_seconds = 2 * self._settings.timeout_seconds + _LEASE_MARGIN_SECONDS
         taken = claims.claim(self._database, wanted, lease_seconds)
         for item in taken:
             with self._lock:
