@@ -88,5 +88,5 @@ def test_a_malformed_id_is_told_by_get_result_alone(stack: Stack, method: str, p
 
 
 def test_the_matrix_holds_every_route_that_names_a_job(stack: Stack) -> None:
-    assert len(OF_ONE_JOB) == 7
+    assert len(OF_ONE_JOB) == 8
     assert all(isinstance(route, Route) for route in ROUTES)

@@ -19,13 +19,13 @@ from tests.services.stacks import StartStack
 PROMPT_SECONDS = 5
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     with running_receiver() as running:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(ledger: Ledger, start_stack: StartStack, receiver: Receiver) -> Stack:
     settings = {
         "CALLBACKS__ALLOW_HTTP": "true",
@@ -51,13 +51,13 @@ def test_row_26_a_target_hangs_fails_and_redirects(stack: Stack, receiver: Recei
     secret = stack.request("POST", "/v1/callback-secret").json()["secret"]
     trap = {"Location": receiver.url("/trap")}
     replies = [Reply(hangs=True), Reply(500), Reply(302, trap), Reply(200, drips=True), Reply(204)]
-    receiver.script("/target", *replies)
-    job_id = stack.submit("echo", {"value": 1}, callback_url=receiver.url("/target"))
+    receiver.script("/fails", *replies)
+    job_id = stack.submit("echo", {"value": 1}, callback_url=receiver.url("/fails"))
     job = stack.ended(job_id)
     took = datetime.fromisoformat(job["ended_at"]) - datetime.fromisoformat(job["created_at"])
     assert job["result"] == 1
     assert took.total_seconds() < PROMPT_SECONDS
-    requests = receiver.wait("/target", 5)
+    requests = receiver.wait("/fails", 5)
     assert len({request.id for request in requests}) == 1
     assert requests[-1].verified(secret)["data"]["result"] == 1
     eventually(lambda: len(log_of(stack, job_id)) == 5, "the last attempt is noted")
@@ -76,13 +76,13 @@ def test_row_26_maintenance_is_killed_in_the_middle_of_a_delivery(
     Red if a claim ends the callback instead of moving its time.
     """
     secret = stack.request("POST", "/v1/callback-secret").json()["secret"]
-    receiver.script("/target", Reply(hangs=True), Reply(204))
-    job_id = stack.submit("echo", callback_url=receiver.url("/target"))
-    receiver.wait("/target")
+    receiver.script("/hangs", Reply(hangs=True), Reply(204))
+    job_id = stack.submit("echo", callback_url=receiver.url("/hangs"))
+    receiver.wait("/hangs")
     killed = stack.processes.pop("maintenance")
     killed.stop(signal.SIGKILL)
     stack.start_process("maintenance")
-    first, second = receiver.wait("/target", 2)
+    first, second = receiver.wait("/hangs", 2)
     assert first.id == second.id
     assert second.verified(secret)["data"]["job_id"] == job_id
     eventually(lambda: log_of(stack, job_id) == [(204, None)], "it is noted as delivered")
