@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 from collections.abc import Iterator
 from datetime import datetime
@@ -51,13 +52,14 @@ def test_row_26_a_target_hangs_fails_and_redirects(stack: Stack, receiver: Recei
     secret = stack.request("POST", "/v1/callback-secret").json()["secret"]
     trap = {"Location": receiver.url("/trap")}
     replies = [Reply(hangs=True), Reply(500), Reply(302, trap), Reply(200, drips=True), Reply(204)]
-    receiver.script("/fails", *replies)
-    job_id = stack.submit("echo", {"value": 1}, callback_url=receiver.url("/fails"))
+    path = f"/fails-{secrets.token_hex(4)}"
+    receiver.script(path, *replies)
+    job_id = stack.submit("echo", {"value": 1}, callback_url=receiver.url(path))
     job = stack.ended(job_id)
     took = datetime.fromisoformat(job["ended_at"]) - datetime.fromisoformat(job["created_at"])
     assert job["result"] == 1
     assert took.total_seconds() < PROMPT_SECONDS
-    requests = receiver.wait("/fails", 5)
+    requests = receiver.wait(path, 5)
     assert len({request.id for request in requests}) == 1
     assert requests[-1].verified(secret)["data"]["result"] == 1
     eventually(lambda: len(log_of(stack, job_id)) == 5, "the last attempt is noted")
@@ -76,13 +78,14 @@ def test_row_26_maintenance_is_killed_in_the_middle_of_a_delivery(
     Red if a claim ends the callback instead of moving its time.
     """
     secret = stack.request("POST", "/v1/callback-secret").json()["secret"]
-    receiver.script("/hangs", Reply(hangs=True), Reply(204))
-    job_id = stack.submit("echo", callback_url=receiver.url("/hangs"))
-    receiver.wait("/hangs")
+    path = f"/hangs-{secrets.token_hex(4)}"
+    receiver.script(path, Reply(hangs=True), Reply(204))
+    job_id = stack.submit("echo", callback_url=receiver.url(path))
+    receiver.wait(path)
     killed = stack.processes.pop("maintenance")
     killed.stop(signal.SIGKILL)
     stack.start_process("maintenance")
-    first, second = receiver.wait("/hangs", 2)
+    first, second = receiver.wait(path, 2)
     assert first.id == second.id
     assert second.verified(secret)["data"]["job_id"] == job_id
     eventually(lambda: log_of(stack, job_id) == [(204, None)], "it is noted as delivered")
