@@ -11,13 +11,12 @@ from importlib.metadata import version
 from jobresults.batching import Batcher
 from jobresults.database import Database
 from jobresults.errors import JobResultsError, NotFound
-from jobresults.jobs import reading
 from jobresults.settings import CallbacksSettings
 from jobresults.telemetry.logging_context import bound
 from jobresults.webhooks import claims, signatures, signing_secrets
 from jobresults.webhooks.claims import Claim, Sent
 from jobresults.webhooks.fairness import Slots
-from jobresults.webhooks.payload import body_of
+from jobresults.webhooks.payload import body_of, read_record
 from jobresults.webhooks.sender import NotSent, Sender
 
 logger = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ class Deliveries:
     def _attempt(self, item: Claim) -> Sent:
         """Send, whatever comes of it. Raises LedgerUnavailable: nothing was sent."""
         try:
-            record = reading.get(self._database, item.job_id, None)
+            record = read_record(self._database, item.job_id, self._settings)
         except NotFound:
             return Sent(0, error="the job is forgotten", stop=True)
         secrets = signing_secrets.active(self._database, item.client, item.subscription_id)

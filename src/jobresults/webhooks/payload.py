@@ -8,9 +8,28 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import case, func
+
+from jobresults.database import Database
+from jobresults.errors import NotFound
+from jobresults.jobs.model import job
 from jobresults.jobs.outbox import event_of
-from jobresults.jobs.reading import JobRecord
+from jobresults.jobs.reading import JobRecord, select_records
 from jobresults.settings import CallbacksSettings
+
+
+def read_record(database: Database, job_id: str, settings: CallbacksSettings) -> JobRecord:
+    """The job to be told of; a result too large to be told is not read.
+
+    Raises:
+        NotFound: it is forgotten.
+        LedgerUnavailable
+    """
+    small = case((func.length(job.c.result) <= settings.max_result_bytes, job.c.result))
+    rows = database.rows(select_records(database, small).where(job.c.id == job_id))
+    if not rows:
+        raise NotFound("the job is forgotten")
+    return JobRecord(*rows[0])
 
 
 def body_of(record: JobRecord, settings: CallbacksSettings) -> bytes:
@@ -19,7 +38,7 @@ def body_of(record: JobRecord, settings: CallbacksSettings) -> bytes:
     """
     head = json.dumps(_document(record, settings), ensure_ascii=False).encode()
     result = record.result
-    if result is None or record.expired or len(result) > settings.max_result_bytes:
+    if result is None or record.expired:
         return head
     return head[:-2] + b', "result": ' + result + b"}}"
 
