@@ -28,7 +28,9 @@ _MESSAGES = {
     "tuple_type": 'must be a list: [a, b] in YAML, ["a", "b"] in the environment',
 }
 # Keys whose value is never shown, beside those that end in "url".
-_SECRET_NAMES = frozenset({"password", "bot_token", "signing_key", "dsn", "secret", "token_keys"})
+_SECRET_NAMES = frozenset(
+    {"password", "bot_token", "signing_key", "dsn", "secret", "secrets", "token_keys"}
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ JobResultsError
 │   ├── InvalidRequest        400: malformed or invalid input, every problem listed
 │   │   └── UnknownTask       400: no such task; names the nearest
 │   ├── Unauthenticated       401
+│   │   └── BadSignature      401: a webhook that its source did not send, or not just now
 │   ├── Forbidden             403
 │   ├── NotFound              404: unknown, or another client's: the two are never told apart
 │   ├── BodyTooSlow           408: the body did not come in time
@@ -82,6 +83,12 @@ class Unauthenticated(RequestError):
     """No credentials, or bad ones."""
 
     status, code, title = 401, "unauthenticated", "Authentication required"
+
+
+class BadSignature(Unauthenticated):
+    """A webhook is not signed as its source signs."""
+
+    code, title = "bad_signature", "Bad signature"
 
 
 class Forbidden(RequestError):

@@ -12,7 +12,15 @@ import ipaddress
 from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
@@ -186,6 +194,52 @@ class AccountsSettings(_Section):
         return self
 
 
+class CallbacksSettings(_Section):
+    """What is told to callers' servers when their jobs end, and where such servers may be."""
+
+    base_url: str | None = None
+    max_result_bytes: Annotated[int, Field(ge=0)] = 16_384
+    timeout_seconds: Seconds = 10.0
+    retry_seconds: Annotated[tuple[Seconds, ...], Field(min_length=1)] = (
+        *(5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0),
+        *(7_200.0, 10_800.0, 14_400.0, 21_600.0, 28_800.0),
+    )
+    secret_overlap_seconds: Count = 86_400
+    concurrency: Count = 32
+    per_target: Count = 4
+    poll_seconds: Seconds = 0.5
+    allow_http: bool = False
+    allowed_ports: tuple[Port, ...] = (443, 8443)
+    allowed_networks: tuple[IPvAnyNetwork, ...] = ()
+    ca_file: str | None = None
+
+
+class WebhookSource(_Section):
+    """Somebody whose signed requests to `/webhook/<name>` become jobs."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,49}$")]
+    kind: Literal["github", "standard", "hmac"]
+    secrets: Annotated[tuple[SecretStr, ...], Field(min_length=1, max_length=2)]
+    task: str
+    client: Annotated[str, Field(min_length=1, max_length=100)]
+    params: dict[str, str] = {}
+    customer: str | None = None
+    events: tuple[str, ...] = ()
+    match: dict[str, str] = {}
+    tolerance_seconds: Count = 300
+    allow_sha1: bool = False
+    header: str | None = None
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: str = ""
+    event: str | None = None
+
+
+class WebhooksSettings(_Section):
+    """Whose webhooks start jobs."""
+
+    sources: tuple[WebhookSource, ...] = ()
+
+
 class LoggingSettings(_Section):
     """See `dictconfig_logging.py`."""
 
@@ -326,6 +380,8 @@ class Settings(_Section):
     worker: WorkerSettings = WorkerSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     accounts: AccountsSettings = AccountsSettings()
+    callbacks: CallbacksSettings = CallbacksSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     logging: LoggingSettings = LoggingSettings()
     alerts: AlertsSettings = AlertsSettings()
     sentry: SentrySettings = SentrySettings()

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, inspect, text
 import jobresults.accounts.model
 import jobresults.alerts.silences
 import jobresults.jobs.model
+import jobresults.webhooks.model
 from jobresults import database
 from jobresults.database import (
     MIGRATIONS,

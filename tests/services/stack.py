@@ -34,6 +34,18 @@ from tests.support.sample_tasks import MAX_RESULT_BYTES
 PROJECT = Path(__file__).parents[2]
 CLIENT_SCOPES = ("submit", "read", "cancel")
 WAIT_CAP_SECONDS = 20
+WEBHOOK_SECRET = "a secret that webhooks of tests share"
+WEBHOOK_SOURCE = {
+    "name": "forge",
+    "kind": "github",
+    "secrets": [WEBHOOK_SECRET],
+    "events": ["push"],
+    "match": {"ref": "refs/heads/main"},
+    "task": "echo",
+    "client": "acme",
+    "customer": "customer",
+    "params": {"value": "value"},
+}
 
 TOKEN_SECRET = "only-tests-sign-tokens-with-this-secret"
 
@@ -47,6 +59,7 @@ SETTINGS = {
     "WORKER__LEASE_SECONDS": "3",
     "WORKER__HEARTBEAT_SECONDS": "1",
     "WORKER__SHUTDOWN_GRACE_SECONDS": "1",
+    "WEBHOOKS__SOURCES": json.dumps([WEBHOOK_SOURCE]),
     "MAINTENANCE__SWEEP_SECONDS": "0.3",
     "ACCOUNTS__REGISTRATION": "open",
     "ACCOUNTS__TOKEN_KEYS": json.dumps([{"id": "tests", "secret": TOKEN_SECRET}]),

@@ -16,6 +16,7 @@ COMMANDS = {
     "submit": "jobresults.cli.jobs:submit",
     "get": "jobresults.cli.jobs:get",
     "wait": "jobresults.cli.jobs:wait",
+    "callbacks": "jobresults.cli.callbacks:callbacks",
     "api-key": "jobresults.cli.api_key:api_key",
     "alerts": "jobresults.cli.alerts:alerts",
     "user": "jobresults.cli.user:user",

@@ -9,6 +9,7 @@ from jobresults.client.exceptions import (
     AuthenticationFailed,
     ClientError,
     Conflict,
+    InvalidCallback,
     InvalidRequest,
     JobCanceled,
     JobExpired,
@@ -19,12 +20,14 @@ from jobresults.client.exceptions import (
     ServiceUnavailable,
 )
 from jobresults.client.job_handle import JobHandle
+from jobresults.client.verification import verify_callback
 
 __all__ = [
     "AuthenticationFailed",
     "Client",
     "ClientError",
     "Conflict",
+    "InvalidCallback",
     "InvalidRequest",
     "JobCanceled",
     "JobExpired",
@@ -34,4 +37,5 @@ __all__ = [
     "JobTimeout",
     "RateLimited",
     "ServiceUnavailable",
+    "verify_callback",
 ]

@@ -13,6 +13,7 @@ import requests
 
 from jobresults.client import credentials
 from jobresults.client.answer import Answer
+from jobresults.client.callbacks import Callbacks
 from jobresults.client.job_handle import Job, JobHandle
 from jobresults.client.transport import Transport, encode
 
@@ -40,6 +41,7 @@ class Client:
         self._transport = Transport(
             credentials.base_url(base_url), credentials.token(token), timeout_seconds, session
         )
+        self.callbacks = Callbacks(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +70,7 @@ class Client:
         max_attempts: int | None = None,
         timeout_seconds: float | None = None,
         tags: Sequence[str] | None = None,
+        callback_url: str | None = None,
         idempotency_key: str | None = None,
         wait_seconds: float = 0,
     ) -> JobHandle:
@@ -91,6 +94,7 @@ class Client:
             "max_attempts": max_attempts,
             "timeout_seconds": timeout_seconds,
             "tags": None if tags is None else list(tags),
+            "callback_url": callback_url,
         }
         given = {name: value for name, value in members.items() if value is not None}
         return self._submit("/v1/jobs", given, idempotency_key, wait_seconds)

@@ -11,6 +11,7 @@ the client
 ├── JobFailed                424 job_failed: the job ended without a result; asking again never
 gives one
 ├── JobCanceled              424 job_canceled
+├── InvalidCallback          a callback that the service did not sign, or not just now
 ├── JobTimeout               the deadline passed; the job still waits or runs
 ├── RateLimited              429, until the deadline or with a Retry-After beyond it
 └── ServiceUnavailable       502, 503, 504, no connection or no answer, until the deadline
@@ -110,6 +111,10 @@ class JobFailed(ClientError):
 
 class JobCanceled(ClientError):
     """The job was canceled before it had a result."""
+
+
+class InvalidCallback(ClientError):
+    """A request that claims to be a callback is not one: do not act on it, answer 400 or 401."""
 
 
 class JobTimeout(ClientError):

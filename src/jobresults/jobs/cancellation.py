@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, outbox
 from jobresults.jobs.model import job
 from jobresults.jobs.outcome import CANCELED, ended_values
 from jobresults.jobs.states import Event, State
@@ -41,4 +41,7 @@ def cancel(database: Database, job_id: str) -> State:
         connection.execute(update(job).where(job.c.id == job_id).values(**values))
         event = Event.CANCELED if row.state == State.QUEUED else Event.CANCEL_REQUESTED
         events.append(database, connection, [events.Entry(job_id, event, row.attempt, {})])
-        return State.CANCELED if row.state == State.QUEUED else State.RUNNING
+        if row.state != State.QUEUED:
+            return State.RUNNING
+        outbox.add(connection, [job_id])
+        return State.CANCELED

@@ -83,6 +83,7 @@ job = Table(
     Column("request_id", String(200)),
     Column("traceparent", String(55)),
     Column("rerun_of", Identifier),
+    Column("callback_url", Text, comment="who is told how it ended"),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("started_at_ms", BigInteger, comment="of the newest attempt"),
     Column("ended_at_ms", BigInteger),
@@ -169,4 +170,47 @@ idempotency_key = Table(
         "job_id", Identifier, ForeignKey("job.id", ondelete="CASCADE"), nullable=False, index=True
     ),
     Column("expires_at_ms", BigInteger, nullable=False, index=True),
+)
+
+callback_subscription = Table(
+    "callback_subscription",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("client", String(100), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("events", String(100), nullable=False, comment="separated by spaces"),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("disabled_at_ms", BigInteger, comment="its target answered 410"),
+)
+
+_pending = text("state = 'pending'")
+callback = Table(
+    "callback",
+    metadata,
+    Column("id", Identifier, primary_key=True, comment="UUIDv7; what receivers know it by"),
+    Column("job_id", Identifier, ForeignKey("job.id", ondelete="CASCADE"), nullable=False),
+    Column("client", String(100), nullable=False),
+    Column("subscription_id", Identifier, comment="null: the job named its own URL"),
+    Column("url", Text, nullable=False),
+    Column("target", String(400), nullable=False, comment="client and host: these share limits"),
+    Column("event", String(20), nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="also the fence"),
+    Column(
+        "failures", Integer, nullable=False, server_default="0", comment="since it was asked for"
+    ),
+    Column("due_at_ms", BigInteger, nullable=False, comment="while it is sent: when that is lost"),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("ended_at_ms", BigInteger),
+    CheckConstraint("state IN ('pending','delivered','given_up','stopped')", name="state"),
+    CheckConstraint("(state = 'pending') = (ended_at_ms IS NULL)", name="ended"),
+    Index("ix_callback_job_id", "job_id"),
+    Index("ix_callback_client_id", "client", "id"),
+    Index(
+        "ix_callback_pending",
+        "target",
+        "due_at_ms",
+        postgresql_where=_pending,
+        sqlite_where=_pending,
+    ),
 )

@@ -33,6 +33,7 @@ class Submission:
     request_id: str | None = None
     traceparent: str | None = None
     rerun_of: str | None = None
+    callback_url: str | None = None
     idempotency_key: str | None = None
     fingerprint: str = field(default="", repr=False)
 
@@ -122,4 +123,5 @@ def _row(submission: Submission, job_id: str, task: Task, settings: JobsSettings
         "request_id": submission.request_id,
         "traceparent": submission.traceparent,
         "rerun_of": submission.rerun_of,
+        "callback_url": submission.callback_url,
     }

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, outbox
 from jobresults.jobs.model import job
 from jobresults.jobs.running import Claimed, fenced
 from jobresults.jobs.states import TERMINAL, Event, State, WaitingOn
@@ -174,6 +174,7 @@ def _succeed_all(
         ],
         at_ms=now_ms,
     )
+    outbox.add(connection, [item.id for item, _ in succeeded if item.calls_back])
     return True
 
 
@@ -212,6 +213,8 @@ def _fail(
     events.append(
         database, connection, [events.Entry(item.id, word, item.attempt, detail)], at_ms=now_ms
     )
+    if item.calls_back and not again:
+        outbox.add(connection, [item.id])
     return Recorded(State.QUEUED) if again else Recorded(State.FAILED, now_ms, error.to_json())
 
 
@@ -295,6 +298,8 @@ def _cancel_if_requested(
         return None
     entry = events.Entry(item.id, Event.CANCELED, row.attempt, {})
     events.append(database, connection, [entry], at_ms=now_ms)
+    if item.calls_back:
+        outbox.add(connection, [item.id])
     return Recorded(State.CANCELED, now_ms, CANCELED.to_json())
 
 

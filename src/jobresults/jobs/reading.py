@@ -198,6 +198,17 @@ def params(database: Database, job_id: str) -> bytes:
     return bytes(row.params)
 
 
+def callback_url(database: Database, job_id: str) -> str | None:
+    """The URL a job was submitted with, to be told how it ends.
+
+    Raises:
+        LedgerUnavailable
+    """
+    (row,) = database.rows(select(job.c.callback_url).where(job.c.id == job_id))
+    url: str | None = row.callback_url
+    return url
+
+
 def _jobs(database: Database, visible: Visibility, *, with_result: bool = True) -> Select[Any]:
     query = select_records(database, job.c.result if with_result else null())
     return query.where(*visible.conditions())

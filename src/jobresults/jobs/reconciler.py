@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events, incidents
+from jobresults.jobs import events, incidents, outbox
 from jobresults.jobs.batches import batch_of
 from jobresults.jobs.dispatch import (
     Dispatch,
@@ -79,6 +79,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
                 ),
             ],
         )
+        outbox.add(connection, [row.id for row in (*canceled, *failed)])
     for row in failed:
         draft = drafts[row.id]
         if draft is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, tuple_, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, outbox
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.model import job, job_log
 from jobresults.jobs.states import Event, State, WaitingOn
@@ -51,6 +51,8 @@ class Claimed:
     request_id: str | None
     traceparent: str | None
     rerun_of: str | None
+    calls_back: bool = False
+    """Somebody is to be told how it ends."""
 
     @property
     def fence(self) -> Fence:
@@ -85,7 +87,10 @@ class Progress:
     event: bool = False
 
 
-_CLAIMED = [job.c[name] for name in Claimed.__dataclass_fields__]
+_CLAIMED = [
+    *(job.c[name] for name in Claimed.__dataclass_fields__ if name != "calls_back"),
+    outbox.CALLS_BACK,
+]
 # Built once, for building it anew took longer than running it.
 _CLAIM = (
     update(job)

@@ -47,3 +47,6 @@ class Event(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     EXPIRED = "expired"
+    CALLBACK_DELIVERED = "callback_delivered"
+    CALLBACK_GIVEN_UP = "callback_given_up"
+    CALLBACK_STOPPED = "callback_stopped"

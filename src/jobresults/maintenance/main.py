@@ -1,5 +1,5 @@
-"""The loop of maintenance and its duties. Any number of these processes may run; there is no
-leader.
+"""The loop of maintenance and its duties, and callbacks beside it. Any number of these processes
+may run; there is no leader.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
 from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
+from jobresults.webhooks.delivery import Deliveries
 
 logger = logging.getLogger(__name__)
 
 _TIDYING_INTERVAL_SECONDS = 30.0
+# Deliveries that take longer are made again by another process.
+_CALLBACKS_GRACE_SECONDS = 3.0
 
 
 @dataclass
@@ -93,6 +96,7 @@ def run(settings: Settings) -> int:
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
     database = open_database(settings.database)
     duties = duties_of(database, connect(settings.redis), settings, queues)
+    deliveries = Deliveries(database, settings.callbacks)
     relay = Relay(
         settings,
         transport,
@@ -101,11 +105,13 @@ def run(settings: Settings) -> int:
     )
     stop = StopFlag()
     relay.start()
+    deliveries.start()
     logger.info("maintenance watches queues %s", ", ".join(queues))
     while not stop.is_set:
         for duty in duties:
             duty.run_if_due()
         stop.wait(min(duty.next_at for duty in duties) - time.monotonic())
+    deliveries.stop(_CALLBACKS_GRACE_SECONDS)
     relay.stop()
     logger.info("maintenance has stopped")
     return 0

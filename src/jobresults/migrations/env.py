@@ -9,6 +9,7 @@ from alembic import context
 import jobresults.accounts.model
 import jobresults.alerts.silences
 import jobresults.jobs.model
+import jobresults.webhooks.model
 from jobresults.database import metadata
 
 __all__ = ["jobresults"]

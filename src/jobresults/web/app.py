@@ -17,6 +17,8 @@ from jobresults.web import (
     alert_bodies,
     alerts,
     bodies,
+    callback_bodies,
+    callbacks,
     jobs,
     keys,
     login,
@@ -31,6 +33,7 @@ from jobresults.web import (
     submit,
     tasks,
     users,
+    webhook,
 )
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
@@ -57,6 +60,8 @@ _ANYTHING = {
 _RESULT = Answer("What the task returned, byte for byte", schema=_ANYTHING, headers=("ETag",))
 _UNCHANGED = Answer("The caller has it already", content_type=None, headers=("ETag",))
 _LOGS = Answer("Log lines", bodies.LogPage, also_as=("text/event-stream",))
+_CALLBACK = Answer("The callback and its attempts", callback_bodies.CallbackLogBody)
+_SECRET = Answer("The new secret", callback_bodies.SecretBody)
 _STATUS = Answer("How the process is", bodies.StatusBody)
 _USER = Answer("The account", account_bodies.UserBody)
 _USERS = Answer("A page of accounts", account_bodies.UserPage)
@@ -103,6 +108,31 @@ ROUTES = (
           parameters=("Last-Event-ID",), query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
+    # Callbacks
+    Route("GET", "/v1/jobs/<job_id>/callbacks", callbacks.job_callbacks, Scope.READ,
+          {200: Answer("Callbacks and attempts", callback_bodies.JobCallbacks)}, (404,)),
+    Route("GET", "/v1/callbacks", callbacks.list_callbacks, Scope.READ,
+          {200: Answer("A page of callbacks", callback_bodies.CallbackPage)}, (400,), query=callback_bodies.CallbackQuery),
+    Route("GET", "/v1/callbacks/<callback_id>", callbacks.get_callback, Scope.READ, {200: _CALLBACK}, (404,)),
+    Route("POST", "/v1/callbacks/<callback_id>/redeliver", callbacks.redeliver_callback, Scope.SUBMIT,
+          {202: _CALLBACK}, (404, 409)),
+    Route("GET", "/v1/callback-subscriptions", callbacks.list_subscriptions, Scope.READ,
+          {200: Answer("The subscriptions", callback_bodies.SubscriptionList)}),
+    Route("POST", "/v1/callback-subscriptions", callbacks.subscribe, Scope.SUBMIT,
+          {201: Answer("Subscribed", callback_bodies.NewSubscriptionBody)}, (400, 409, 413, 415),
+          body=callback_bodies.SubscribeBody),
+    Route("GET", "/v1/callback-subscriptions/<subscription_id>", callbacks.get_subscription, Scope.READ,
+          {200: Answer("The subscription", callback_bodies.SubscriptionBody)}, (404,)),
+    Route("DELETE", "/v1/callback-subscriptions/<subscription_id>", callbacks.unsubscribe, Scope.SUBMIT,
+          {204: Answer("Deleted", content_type=None)}, (404,)),
+    Route("POST", "/v1/callback-subscriptions/<subscription_id>/rotate-secret", callbacks.rotate_subscription_secret,
+          Scope.SUBMIT, {200: _SECRET}, (404,)),
+    Route("POST", "/v1/callback-secret", callbacks.rotate_callback_secret, Scope.SUBMIT, {200: _SECRET}),
+    # Webhooks
+    Route("POST", "/webhook/<source>", webhook.receive_webhook, PUBLIC,
+          {202: Answer("Genuine, and a job", callback_bodies.WebhookAnswer),
+           200: Answer("Genuine, but no job: a ping, or another event", callback_bodies.WebhookAnswer)},
+          (400, 401, 404, 409, 413, 415, 503), body=callback_bodies.WebhookPayload),
     # Tasks
     Route("GET", "/v1/tasks", tasks.list_tasks, Scope.READ, {200: Answer("The tasks", bodies.TaskList)}),
     # Alerts

@@ -84,6 +84,9 @@ class SubmitBody(_Request):
         None, gt=0, description="Of one attempt; default: the task's"
     )
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding it again")
+    callback_url: str | None = Field(
+        None, max_length=2000, description="POST there how it ended (https, a public address)"
+    )
 
     @model_validator(mode="after")
     def _one_time(self) -> SubmitBody:

@@ -60,7 +60,24 @@ def read_json() -> JsonBody:
     """
     if _is_encoded():
         raise UnsupportedMediaType("encoded bodies are not accepted; send the JSON as it is")
-    body = _body()
+    return json_of(_body())
+
+
+def read_bytes() -> bytes:
+    """The request's body as it was sent.
+
+    Raises:
+        PayloadTooLarge, InvalidRequest: as `read_json`.
+    """
+    return _body()
+
+
+def json_of(body: bytes) -> JsonBody:
+    """The JSON document that the request's body is.
+
+    Raises:
+        EmptyPayload, UnsupportedMediaType, InvalidRequest: as `read_json`.
+    """
     if not body.strip():
         raise EmptyPayload("Payload Empty")
     if not _JSON_TYPE.fullmatch(request.mimetype):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import current_app, g, request
@@ -28,6 +29,8 @@ from jobresults.settings import Settings
 from jobresults.web.health import Health
 from jobresults.web.native_threads import NativeThreads
 from jobresults.web.waiting import DoneBell
+from jobresults.webhooks.callback_urls import CallbackUrls
+from jobresults.webhooks.sources import Source, load_sources
 
 _NAME = "jobresults"
 # Each may take 19 MiB for 30 ms.
@@ -52,6 +55,8 @@ class Services:
     health: Health
     alerts: Listing
     silence_links: SilenceLinks
+    callback_urls: CallbackUrls
+    sources: Mapping[str, Source]
 
     def start(self) -> None:
         """Start what runs in the background."""
@@ -94,6 +99,8 @@ def build(settings: Settings) -> Services:
         health=health,
         alerts=Listing(redis, Silences(database)),
         silence_links=SilenceLinks(settings.alerts.links),
+        callback_urls=CallbackUrls(database, settings.callbacks),
+        sources=load_sources(settings.webhooks, catalog),
     )
 
 

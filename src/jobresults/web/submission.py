@@ -13,7 +13,7 @@ from jobresults.jobs.submission import fingerprint
 from jobresults.telemetry.logging_context import current
 from jobresults.web.bodies import SubmitBody
 from jobresults.web.request_body import canonical
-from jobresults.web.services import principal
+from jobresults.web.services import principal, services
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -53,7 +53,14 @@ def check_customer(customer: str | None, place: str = "") -> None:
 
 
 def from_body(body: SubmitBody, origin: dict[str, Any]) -> Submission:
-    """The job that a body of `POST /v1/jobs` describes."""
+    """The job that a body of `POST /v1/jobs` describes.
+
+    Raises:
+        InvalidRequest: callbacks may not go to its URL, or could not be signed.
+        LedgerUnavailable
+    """
+    if body.callback_url is not None:
+        services().callback_urls.check(body.callback_url, origin["client"])
     return Submission(
         task=body.task,
         params_json=canonical(body.params).encode(),
@@ -64,5 +71,6 @@ def from_body(body: SubmitBody, origin: dict[str, Any]) -> Submission:
         max_attempts=body.max_attempts,
         timeout_seconds=body.timeout_seconds,
         tags=tuple(dict.fromkeys(body.tags)),
+        callback_url=body.callback_url,
         **origin,
     )

@@ -80,6 +80,7 @@ def rerun_job(job_id: str) -> Response:
             timeout_seconds=record.timeout_seconds,
             tags=tuple(_tags.validate_json(record.tags)),
             rerun_of=record.id,
+            callback_url=reading.callback_url(services().database, record.id),
             **{**origin(canonical({})), "client": record.client},
         )
     )

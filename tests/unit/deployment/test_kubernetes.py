@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 import yaml
 
 from jobresults.cli.main import COMMANDS
-from jobresults.settings import Settings
+from jobresults.settings import CallbacksSettings, Settings
 from jobresults.web.app import ROUTES
 from jobresults.web.routing import PUBLIC
+from jobresults.webhooks.targets import is_allowed
 
 DEPLOYMENTS = ("web", "worker", "maintenance")
 WORKLOADS = (*DEPLOYMENTS, "migrate")
@@ -277,7 +279,22 @@ def test_traffic_that_no_policy_allows_is_denied(
         for rule in policy.get("egress", ())
         for port in rule["ports"]
     }
-    assert open_ports == {53, 5432, 6379}
+    assert open_ports == {53, 443, 5432, 6379, 8443}
+
+
+def test_callbacks_leave_from_maintenance_alone_and_not_for_private_networks(
+    manifests: dict[tuple[str, str], Manifest],
+) -> None:
+    spec = manifests["NetworkPolicy", "callbacks-from-maintenance"]["spec"]
+    assert spec["podSelector"]["matchLabels"] == {"app.kubernetes.io/component": "maintenance"}
+    (rule,) = spec["egress"]
+    assert {port["port"] for port in rule["ports"]} == set(CallbacksSettings().allowed_ports)
+    blocks = [target["ipBlock"] for target in rule["to"]]
+    settings = CallbacksSettings()
+    for block in blocks:
+        for network in block.get("except", ()):
+            assert not is_allowed(ip_network(network)[0], settings)
+    assert {block["cidr"] for block in blocks} == {"0.0.0.0/0", "2000::/3", "64:ff9b::/96"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
