@@ -56,9 +56,11 @@ class ProcessAlerts:
         attributes = record.__dict__
         at_ms = int(record.created * 1000)
         job, customer = _id(attributes.get("job_id")), _id(attributes.get("customer"))
-        entry.count(_severity(record.levelno), at_ms, job, customer)
-        if entry.wants_sample(at_ms // 1000, _SAMPLES_PER_SECOND):
-            entry.sample = sample.describe(record)
+        try:
+            if entry.wants_sample(at_ms // 1000, _SAMPLES_PER_SECOND):
+                entry.sample = sample.describe(record)
+        finally:  # last, so that no count is collected without its sample
+            entry.count(_severity(record.levelno), at_ms, job, customer)
         self._counts.has_news = True
         if is_new and self._tells_first_at_once:
             self._flusher.flush(SHUTDOWN_SECONDS)

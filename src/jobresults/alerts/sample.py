@@ -20,7 +20,7 @@ _MORE_FIELDS = ("queue", "http_route", "sentry_event_id")
 def describe(record: logging.LogRecord) -> dict[str, Any]:
     """The members of a `Sample`. What was bound when the line was written, or came in `extra`."""
     attributes = record.__dict__
-    message = _text(record.getMessage(), _MAX_MESSAGE_CHARACTERS)
+    message = _text(_message(record), _MAX_MESSAGE_CHARACTERS)
     sample = {name: _field(attributes.get(name)) for name in (*FIELDS, *_MORE_FIELDS)}
     error = record.exc_info[1] if record.exc_info else None
     title = attributes.get("alert_title") or (message if error is None else _said(error))
@@ -34,8 +34,18 @@ def describe(record: logging.LogRecord) -> dict[str, Any]:
     return sample
 
 
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - arguments may be anything
+        return f"{record.msg} (with arguments that cannot be shown: {type(error).__name__})"
+
+
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - so may errors
+        return type(error).__name__
 
 
 def _frames(error: BaseException) -> str:
