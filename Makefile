@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak bench lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,9 +29,10 @@ demo: install ## Score sample customers from end to end in a temporary directory
 up: install ## Run web, workers, maintenance and Redis on this machine; Ctrl-C stops them
 	@$(BIN)/jobresults up
 
-check: install ## Lint, format, types, layers; changes nothing
+check: install ## Lint, format, security lint, types, layers; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit -c pyproject.toml -q -r src dictconfig_logging.py gunicorn.conf.py wsgi_app.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -50,6 +51,10 @@ stock-faults: install ## Do the same to stock RQ and print what happens; takes t
 
 soak: install ## Kill everything at random under 1,000 jobs, then audit them; SOAK_DATABASE=postgresql, SOAK_SEED=…
 	@$(BIN)/python -m tests.faults.soak
+
+fuzz: install ## Fuzz the running API by its document, some 10 min; FUZZ_SEED=… repeats a run, FUZZ_EXAMPLES=… its size
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
+	  FUZZ_SEED=$$seed $(BIN)/python -m pytest -n 0 --timeout=0 tests/fuzz
 
 bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs one part; writes benchmarks/RESULTS.md
 	@ONLY='$(ONLY)' QUICK='$(QUICK)' $(BIN)/python -m benchmarks.run

@@ -37,7 +37,7 @@ logconfig_dict = logging_dict(_settings, "web")
 preload_app = False
 # gunicorn would write a socket below the home directory, which a read-only container does not have.
 control_socket_disable = True
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # nosec B108  # noqa: S108
 
 
 def post_worker_init(worker):

@@ -26,7 +26,7 @@ def markdown(results: Results) -> str:
     """The whole document."""
     run = results["run"]
     parts = {"jobs": _jobs, "latency": _latency, "http": _http, "growth": _growth}
-    parts |= {"waiters": _waiters, "memory": _memory}
+    parts |= {"waiters": _waiters, "memory": _memory, "alerts": _alerts, "accounts": _accounts}
     sections = [_introduction(results), _versions(run), _targets(results)]
     for name, render in parts.items():
         if name in results:
@@ -178,6 +178,36 @@ def _memory(part: Results) -> Iterator[str]:
     ]
     columns = ("Redis, bytes a job", "queued", "ended", "after its lifetime")
     yield from [*_table(columns, rows), ""]
+
+
+def _alerts(part: Results) -> Iterator[str]:
+    storm = part["storm"]
+    yield from _heading(
+        "Alerts",
+        "One `logger.exception` without any other handler, its traceback described for the first "
+        "ten of a second. Requests that each log an error, beside a Slack that accepts connections "
+        f"and never answers. A storm: {storm['logged']:,.0f} errors of three bugs from four "
+        f"processes in {storm['seconds']:.0f} s were counted as {storm['counted']:,} in "
+        f"{storm['groups']} groups; no process grew by more than {storm['growth_mib']:.1f} MiB.",
+    )
+    rows = [(name, *_spread(costs, 1)) for name, costs in part["cost_us"].items()]
+    yield from [*_table(("µs an error", "min", "median", "max"), rows), ""]
+    rows = [
+        (name, *_spread(found["p50_ms"], 1), *_spread(found["p99_ms"], 1))
+        for name, found in part["requests"].items()
+    ]
+    columns = ("ms a request", "p50 min", "median", "max", "p99 min", "median", "max")
+    yield from [*_table(columns, rows), ""]
+
+
+def _accounts(part: Results) -> Iterator[str]:
+    yield from _heading(
+        "Telling who calls",
+        "Processor time of a request's authentication, from its header to whose jobs there are for "
+        "it; the ledger is SQLite. A verdict is remembered for 5 s.",
+    )
+    rows = [(name, *_spread(values, 1)) for name, values in part["microseconds"].items()]
+    yield from [*_table(("µs", "min", "median", "max"), rows), ""]
 
 
 def _heading(title: str, text: str, picture: str = "") -> Iterator[str]:

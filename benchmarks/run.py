@@ -21,7 +21,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import growth, http, jobs, latency, memory, plot, report, waiters
+from benchmarks import (
+    accounts,
+    alerts,
+    growth,
+    http,
+    jobs,
+    latency,
+    memory,
+    plot,
+    report,
+    waiters,
+)
 from benchmarks.machine import Machine, machine, server_version
 from benchmarks.targets import growth_ratio, verdicts
 from jobresults.embedded.redis import find_server
@@ -34,6 +45,8 @@ PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     "growth": growth.measure,
     "waiters": waiters.measure,
     "memory": memory.measure,
+    "alerts": alerts.measure,
+    "accounts": accounts.measure,
 }
 _PACKAGES = ("flask", "gunicorn", "gevent", "rq", "redis", "SQLAlchemy", "psycopg")
 _FALSE = ("", "0", "no", "false")

@@ -120,6 +120,10 @@ def _growth(operation: str) -> Callable[[Results], float]:
     return lambda part: growth_ratio(part["milliseconds"][operation], 1_000_000)
 
 
+def _microseconds(name: str) -> Callable[[Results], float]:
+    return lambda part: float(median(part["microseconds"][name]))
+
+
 def _redis(key: str) -> Callable[[Results], float]:
     """To 10 bytes: Redis' own tables grow in steps."""
     return lambda part: abs(round(float(part["redis_bytes"]["jobresults"][key]), -1))
@@ -136,6 +140,21 @@ def _rss(prefix: str, *, leave_out: str = "") -> Callable[[Results], float]:
         )
 
     return figure
+
+
+def _alert_cost(part: Results) -> float:
+    costs = part["cost_us"]
+    return float(median(costs["jobresults"]) - median(costs["no handler"]))
+
+
+def _alert_delay(part: Results) -> float:
+    requests = part["requests"]
+    ours, nobody = requests["jobresults, Slack hangs"], requests["nobody is told"]
+    return float(median(ours["p99_ms"]) - median(nobody["p99_ms"]))
+
+
+def _miscounted(part: Results) -> float:
+    return float(abs(part["storm"]["logged"] - part["storm"]["counted"]))
 
 
 _SQLITE, _POSTGRESQL = "jobresults, SQLite", "jobresults, PostgreSQL"
@@ -172,5 +191,11 @@ TARGETS = (
     _Target("memory", "RSS of a web worker", "≤", 80, " MiB", _rss("web", leave_out="web: gunicorn's master")),
     _Target("memory", "RSS of a worker with its executor", "≤", 90, " MiB", _rss("worker")),
     _Target("memory", "RSS of maintenance", "≤", 70, " MiB", _rss("maintenance")),
+    _Target("alerts", "an error, for who logs it", "≤", 20, " µs", _alert_cost),
+    _Target("alerts", "p99 of requests that log errors while Slack hangs, more than without alerts", "≤", 5, " ms", _alert_delay),
+    _Target("alerts", "errors miscounted in a storm of 10,000/s", "≤", 0, "", _miscounted),
+    _Target("alerts", "growth of a process in it", "≤", 8, " MiB", lambda part: float(part["storm"]["growth_mib"])),
+    _Target("accounts", "a remembered API key", "≤", 10, " µs", _microseconds("an API key, remembered")),
+    _Target("accounts", "a remembered person's token", "≤", 10, " µs", _microseconds("a person's token, remembered")),
 )
 # fmt: on

@@ -28,7 +28,7 @@ _MESSAGES = {
     "tuple_type": 'must be a list: [a, b] in YAML, ["a", "b"] in the environment',
 }
 # Keys whose value is never shown, beside those that end in "url".
-_SECRET_NAMES = frozenset({"password", "bot_token", "signing_key"})
+_SECRET_NAMES = frozenset({"password", "bot_token", "signing_key", "dsn", "secret", "token_keys"})
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,9 @@ def _origin(path: list[str], file: Path, variables: list[_Variable]) -> str:
 
 
 def _got(path: list[str], value: Any) -> str:
-    """The offending value, unless it may hold a secret: a URL, or anything instead of a section."""
+    """The offending value, unless it may hold a secret: a URL, a key, or anything instead of a
+    section.
+    """
     named_secret = any(part in _SECRET_NAMES or part.endswith("url") for part in path)
     may_be_secret = named_secret or _keys(path) or isinstance(value, dict | list)
     return "" if may_be_secret else f"; got {value!r:.120}"

@@ -66,6 +66,7 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(jobresults_write=True)
         self._now_ms = _clock_ms(engine.dialect.name)
+        self._read_clock = select(self._now_ms)
         self._resting_until = 0.0
 
     @property
@@ -147,7 +148,7 @@ class Database:
 
     def read_clock_ms(self, connection: Connection) -> int:
         """The database's clock now, for all that one transaction writes."""
-        return int(connection.execute(select(self._now_ms)).scalar_one())
+        return int(connection.execute(self._read_clock).scalar_one())
 
     def close(self) -> None:
         """Close all pooled connections."""

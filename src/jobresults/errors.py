@@ -10,12 +10,14 @@ JobResultsError
 │   ├── Unauthenticated       401
 │   ├── Forbidden             403
 │   ├── NotFound              404: unknown, or another client's: the two are never told apart
+│   ├── BodyTooSlow           408: the body did not come in time
 │   ├── Conflict              409
 │   │   └── IdempotencyInFlight   the first request with the key is not answered yet
 │   ├── Gone                  410: kept time over
 │   ├── PayloadTooLarge       413
 │   ├── UnsupportedMediaType  415
-│   └── IdempotencyMismatch   422: the key was used with another body
+│   ├── IdempotencyMismatch   422: the key was used with another body
+│   └── TooManyRequests       429: says after how many seconds the next may come
 └── Unavailable               503: a dependency is out of reach; retrying helps
     ├── LedgerUnavailable     the database
     └── RedisUnavailable      Redis
@@ -94,6 +96,12 @@ class NotFound(RequestError):
     status, code, title = 404, "not_found", "Not found"
 
 
+class BodyTooSlow(RequestError):
+    """The body did not come within `web.body_timeout_seconds`."""
+
+    status, code, title = 408, "request_timeout", "Request timeout"
+
+
 class Conflict(RequestError):
     """The thing's state forbids it."""
 
@@ -128,6 +136,16 @@ class IdempotencyMismatch(RequestError):
     """The Idempotency-Key was used with another body."""
 
     status, code, title = 422, "idempotency_key_reused", "Idempotency-Key reused"
+
+
+class TooManyRequests(RequestError):
+    """More than the caller may ask for; `retry_after_seconds` from now there is room again."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+    def __init__(self, detail: str, retry_after_seconds: int, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(JobResultsError):

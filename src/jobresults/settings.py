@@ -8,6 +8,7 @@ secrets.
 
 from __future__ import annotations
 
+import ipaddress
 from string import Formatter
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(ge=1)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 # What the URLs of `alerts.links` may name in braces.
 ALERT_LINK_FIELDS = frozenset(
@@ -41,7 +43,7 @@ class _Section(BaseModel):
 
 
 class WebSettings(_Section):
-    """The HTTP server; all but the last five are gunicorn's own settings."""
+    """The HTTP server; all but the last seven are gunicorn's own settings."""
 
     host: str = "127.0.0.1"
     port: Port = 8000
@@ -56,11 +58,35 @@ class WebSettings(_Section):
     limit_request_fields: Annotated[int, Field(ge=1, le=32768)] = 100
     log_level: LogLevel = "info"
     forwarded_allow_ips: str = "127.0.0.1"
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     max_body_bytes: Bytes = 1_048_576
+    body_timeout_seconds: Seconds = 30.0
     wait_cap_seconds: Annotated[float, Field(ge=0, le=60)] = 60.0
     max_waiters: Count = 5_000
     result_cache_bytes: Annotated[int, Field(ge=0)] = 67_108_864
     fast_lane: bool = True
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _names_each_proxy(cls, text: str) -> str:
+        try:
+            _networks(text)
+        except ValueError as error:
+            raise ValueError(
+                "must list the proxies' addresses or networks, like 10.0.0.5,10.1.0.0/16; "
+                "'*' would let every caller choose its address"
+            ) from error
+        return text
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """`forwarded_allow_ips`, parsed."""
+        return _networks(self.forwarded_allow_ips)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return tuple(ipaddress.ip_network(name) for name in names)
 
 
 class RedisSettings(_Section):
@@ -134,6 +160,30 @@ class MaintenanceSettings(_Section):
     sweep_seconds: Seconds = 2.0
     dispatch_lost_after_seconds: Seconds = 5.0
     batch_size: Count = 1_000
+
+
+class TokenKey(_Section):
+    """A key that people's tokens are signed with."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,50}$")]
+    secret: Annotated[SecretStr, Field(min_length=32)]
+
+
+class AccountsSettings(_Section):
+    """People who log in."""
+
+    registration: Literal["closed", "open"] = "closed"
+    token_keys: tuple[TokenKey, ...] = ()
+    token_ttl_seconds: Count = 3_600
+    login_attempts: Count = 5
+    login_attempts_per_address: Count = 50
+    login_window_seconds: Count = 300
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> AccountsSettings:
+        if len({key.id for key in self.token_keys}) < len(self.token_keys):
+            raise ValueError("token_keys: each must have an id of its own")
+        return self
 
 
 class LoggingSettings(_Section):
@@ -254,6 +304,16 @@ class AlertsSettings(_Section):
     email: EmailSettings = EmailSettings()
 
 
+class SentrySettings(_Section):
+    """Failures as Sentry events; without a DSN none are sent."""
+
+    dsn: SecretStr | None = None
+    sample_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
+    traces_sample_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    timeout_seconds: Seconds = 5.0
+    flush_seconds: Annotated[float, Field(ge=0, le=2)] = 2.0
+
+
 class Settings(_Section):
     """All of them. `jobresults.configuration.load_settings` reads them from their sources."""
 
@@ -265,8 +325,10 @@ class Settings(_Section):
     jobs: JobsSettings = JobsSettings()
     worker: WorkerSettings = WorkerSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    accounts: AccountsSettings = AccountsSettings()
     logging: LoggingSettings = LoggingSettings()
     alerts: AlertsSettings = AlertsSettings()
+    sentry: SentrySettings = SentrySettings()
 
     @property
     def log_format(self) -> Literal["text", "json"]:

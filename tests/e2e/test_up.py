@@ -47,6 +47,16 @@ def test_the_operators_key_is_private_and_needed(up: Up) -> None:
     assert up.request("GET", "/v1/jobs").status_code == 200
 
 
+def test_people_can_log_in_once_the_operator_has_made_them_an_account(up: Up) -> None:
+    body = {"name": "ann", "password": "correct horse"}
+    assert up.request("POST", "/user/", json={**body, "role": "admin"}).status_code == 201
+    login = requests.post(f"{up.url}/login", json=body, timeout=10)
+    assert login.status_code == 200, login.text
+    bearer = {"Authorization": f"Bearer {login.json()['token']}"}
+    assert requests.get(f"{up.url}/user/", headers=bearer, timeout=10).status_code == 200
+    assert stat.S_IMODE((up.data / "token-keys").stat().st_mode) == 0o600
+
+
 def test_it_tells_where_it_is_and_what_to_try(up: Up) -> None:
     eventually(lambda: "Ctrl-C stops it." in up.process.log(), "it is announced")
     log = up.process.log()

@@ -20,6 +20,7 @@ from jobresults.jobs.outcome import Ending, JobError, Recorded
 from jobresults.jobs.running import Claimed, Fence, LogLine, Progress
 from jobresults.jobs.states import State
 from jobresults.jobs.submission import Accepted, Submission, Submissions
+from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client
 from jobresults.settings import JobsSettings
 from tests.services.ledger import POSTGRESQL, SQLITE
@@ -28,6 +29,7 @@ CATALOG = load_catalog(["tests.support.sample_tasks"])
 TASKS = [task.name for task in CATALOG]
 SETTINGS = JobsSettings(retry_base_seconds=60)
 BOOM = JobError("task_error", "Task failed", "ValueError: boom")
+MINE = Visibility("me")
 FATAL = replace(BOOM, retryable=False)
 
 on_sqlite = pytest.mark.parametrize("database_url", [SQLITE], indirect=True)

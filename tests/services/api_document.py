@@ -13,6 +13,11 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 _PROBLEM = "application/problem+json"
 _NO_BODY = {204, 304}
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 
 
 class ApiDocument:
@@ -33,9 +38,11 @@ class ApiDocument:
     def check(self, response: requests.Response) -> None:
         """Raises AssertionError if the answer is not one the document announces."""
         assert re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", response.headers["X-Request-ID"])
+        _check_security_headers(response)
         retry_after = response.headers.get("Retry-After", "1")
         assert re.fullmatch(r"\d+", retry_after), retry_after
-        assert 1 <= int(retry_after) <= 30
+        # Who has used up their attempts waits for the end of the window.
+        assert 1 <= int(retry_after) <= (3_600 if response.status_code == 429 else 30)
         if response.headers.get("Content-Type") == _PROBLEM:
             check_problem(response)
         elif response.status_code not in _NO_BODY:
@@ -76,6 +83,19 @@ class ApiDocument:
     def _new_validator(self, schema: str) -> Draft202012Validator:
         whole = {**json.loads(schema), "components": self._components}
         return Draft202012Validator(whole, format_checker=FormatChecker())
+
+
+def _check_security_headers(response: requests.Response) -> None:
+    headers = response.headers
+    if headers.get("Content-Type", "").startswith("text/html"):
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    else:
+        assert SECURITY_HEADERS["Content-Security-Policy"] == headers["Content-Security-Policy"]
+    assert SECURITY_HEADERS["X-Content-Type-Options"] == headers["X-Content-Type-Options"]
+    assert SECURITY_HEADERS["Referrer-Policy"] == headers["Referrer-Policy"]
+    assert not re.search(r"\d", headers.get("Server", "")), (
+        "the server's version is nobody's concern"
+    )
 
 
 def check_problem(response: requests.Response) -> None:

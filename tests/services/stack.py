@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from jobresults.accounts import api_keys
+from jobresults.accounts.principal import Scope
 from jobresults.database import open_database
 from jobresults.jobs.model import job as job_table
 from jobresults.settings import DatabaseSettings
@@ -33,6 +35,8 @@ PROJECT = Path(__file__).parents[2]
 CLIENT_SCOPES = ("submit", "read", "cancel")
 WAIT_CAP_SECONDS = 20
 
+TOKEN_SECRET = "only-tests-sign-tokens-with-this-secret"
+
 # Everything that takes its time in production is quick here.
 SETTINGS = {
     "TASKS__MODULES": '["jobresults.tasks.score", "tests.support.sample_tasks"]',
@@ -44,6 +48,9 @@ SETTINGS = {
     "WORKER__HEARTBEAT_SECONDS": "1",
     "WORKER__SHUTDOWN_GRACE_SECONDS": "1",
     "MAINTENANCE__SWEEP_SECONDS": "0.3",
+    "ACCOUNTS__REGISTRATION": "open",
+    "ACCOUNTS__TOKEN_KEYS": json.dumps([{"id": "tests", "secret": TOKEN_SECRET}]),
+    "ACCOUNTS__LOGIN_ATTEMPTS_PER_ADDRESS": "10000",  # all tests come from one
     "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": "1",
 }
 
@@ -53,12 +60,15 @@ _READY = {"web": "", "maintenance": "watches queues", "worker": "serves queues"}
 
 @dataclass(frozen=True)
 class Shape:
-    """How many processes there are, what runs the web, and which settings differ from ours."""
+    """How many processes there are, what runs the web, and which settings differ from ours; those
+    `of_process` only for one kind.
+    """
 
     web_workers: int = 1
     workers: int = 1
     server: Literal["gunicorn", "pywsgi"] = "gunicorn"
     settings: Mapping[str, str] = field(default_factory=dict)
+    of_process: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Stack:
@@ -68,8 +78,9 @@ class Stack:
         self, database_url: str, redis: RedisServer, port: int, directory: Path, shape: Shape
     ) -> None:
         self.database_url, self.redis, self.directory = database_url, redis, directory
-        self.url = f"http://127.0.0.1:{port}"
+        self.port, self.url = port, f"http://127.0.0.1:{port}"
         self.processes: dict[str, Process] = {}
+        self._of_process = shape.of_process
         self._environ = {
             **os.environ,
             "PYTHONPATH": f"{PROJECT / 'src'}{os.pathsep}{PROJECT}",
@@ -85,7 +96,7 @@ class Stack:
         """Make the ledger, run every process, and wait until requests are served."""
         self.command("migrate")
         self.key, self.other_key = self.new_key("acme"), self.new_key("other")
-        self.operator_key = self.new_key("operations", *api_keys.Scope)
+        self.operator_key = self.new_key("operations", *Scope)
         self.start_process("web", "--server", shape.server)
         self.start_process("maintenance")
         for number in range(1, shape.workers + 1):
@@ -101,8 +112,10 @@ class Stack:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         """Run `jobresults NAME`, where a number behind a hyphen tells twins apart."""
-        command = [sys.executable, "-m", "jobresults.cli.main", name.partition("-")[0], *arguments]
-        own = {f"JOBRESULTS_{key}": text for key, text in (settings or {}).items()}
+        kind = name.partition("-")[0]
+        command = [sys.executable, "-m", "jobresults.cli.main", kind, *arguments]
+        chosen = {**self._of_process.get(kind, {}), **(settings or {})}
+        own = {f"JOBRESULTS_{key}": text for key, text in chosen.items()}
         variables = {**self._environ, **own, **(environ or {})}
         self.processes[name] = Process(name, command, self.directory, variables)
 
@@ -178,6 +191,13 @@ class Stack:
 
     def new_key(self, client: str, *scopes: str) -> str:
         return api_keys.issue(self.ledger, client=client, scopes=scopes or CLIENT_SCOPES)
+
+    def log_in(self, name: str, password: str) -> str:
+        """A person's token."""
+        body = {"name": name, "password": password}
+        response = self.request("POST", "/login", key=None, json=body)
+        assert response.status_code == 200, response.text
+        return str(response.json()["token"])
 
     def command(self, *arguments: str) -> str:
         """What a `jobresults` command prints."""

@@ -73,9 +73,15 @@ def start_stack(
     """Starts a stack that a module has for itself: `start_stack(Shape(…), database_url=…)`."""
     with ExitStack() as running:
 
-        def start(shape: Shape | None = None, *, database_url: str | None = None) -> Stack:
+        def start(
+            shape: Shape | None = None,
+            *,
+            database_url: str | None = None,
+            redis: RedisServer | None = None,
+        ) -> Stack:
             url = database_url or empty_database("sqlite")
-            return running.enter_context(running_stack(url, start_redis(), shape or Shape()))
+            server = redis or start_redis()
+            return running.enter_context(running_stack(url, server, shape or Shape()))
 
         yield start
 

@@ -152,7 +152,7 @@ def test_an_unknown_key_near_to_none_is_refused_with_all(file: Path) -> None:
 
 def test_a_key_below_an_unknown_section_is_refused(file: Path) -> None:
     assert refusal(file, ZZZZ__YYYY="1").startswith(
-        "zzzz: unknown key (environment: JOBRESULTS_ZZZZ__YYYY); valid here: alerts, database"
+        "zzzz: unknown key (environment: JOBRESULTS_ZZZZ__YYYY); valid here: accounts, database"
     )
 
 

@@ -1,158 +1,172 @@
-"""API keys of calling services: issuing them, and telling who presents one."""
+"""API keys of calling services: issuing, listing, revoking and rotating them."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
+import json
 import re
 import secrets
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, or_, select, update
 
+from jobresults.accounts.grant import Grant
 from jobresults.accounts.model import api_key
-from jobresults.batching import Batcher
+from jobresults.accounts.principal import Scope
 from jobresults.database import Database
-from jobresults.errors import InvalidRequest, LedgerUnavailable, Unauthenticated
+from jobresults.errors import NotFound
 
-_CACHE_SECONDS = 5.0
-_CACHE_ENTRIES = 10_000
-_BATCH = 200
-_TOKEN = re.compile(r"jr_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
-
-
-class Scope(StrEnum):
-    """What a key may do. `operate` also lifts the limit to the client's own jobs."""
-
-    SUBMIT = "submit"
-    READ = "read"
-    CANCEL = "cancel"
-    OPERATE = "operate"
+_ID = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
-class Principal:
-    """Who calls, and what they may do."""
+class ApiKey:
+    """A key as its managers see it: `id` is what it begins with. Times in ms since 1970 UTC."""
 
+    id: str
     client: str
-    scopes: frozenset[Scope]
+    scopes: tuple[str, ...]
+    customers: tuple[str, ...] | None
+    requests_per_second: float | None
+    created_at_ms: int
+    expires_at_ms: int | None
+    last_used_at_ms: int | None
+    revoked_at_ms: int | None
 
     @property
-    def is_operator(self) -> bool:
-        """Sees the jobs of every client."""
-        return Scope.OPERATE in self.scopes
-
-    @property
-    def owner(self) -> str | None:
-        """Whose jobs it may see; None means everyone's."""
-        return None if self.is_operator else self.client
+    def prefix(self) -> str:
+        """How the key itself begins."""
+        return f"jr_{self.id}"
 
 
 def issue(database: Database, *, client: str, scopes: Iterable[str] = tuple(Scope)) -> str:
-    """Make a key for a client and return it: the only time it can be read, for only its hash is
+    """As `issue_key`, for a key without limits; returns the key alone."""
+    return issue_key(database, Grant(client, tuple(scopes)))[0]
+
+
+def issue_key(database: Database, grant: Grant) -> tuple[str, ApiKey]:
+    """Make a key for a client. The key itself can be read now and never again, for only its hash is
     kept.
 
     Raises:
-        InvalidRequest: the client's name or a scope is not valid.
+        InvalidRequest: the client's name, a scope or a limit is not valid.
         LedgerUnavailable: nothing was issued.
     """
-    if not 1 <= len(client) <= 100 or not client.isprintable():
-        raise InvalidRequest("client: 1 to 100 printable characters")
-    granted = set(scopes)
-    unknown = granted - set(Scope)
-    if unknown or not granted:
-        raise InvalidRequest(
-            f"scope: {', '.join(sorted(unknown)) or 'none'}; valid: {', '.join(Scope)}"
-        )
+    grant.check()
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     token = f"jr_{key_id}_{secret}"
     with database.write() as connection:
+        now_ms = database.read_clock_ms(connection)
+        lifetime_ms = None if grant.lifetime_seconds is None else grant.lifetime_seconds * 1000
+        customers = None if grant.customers is None else sorted(set(grant.customers))
+        values = {
+            "id": key_id,
+            "client": grant.client,
+            "scopes": " ".join(sorted(set(grant.scopes))),
+            "customers": None if customers is None else json.dumps(customers),
+            "requests_per_second": grant.requests_per_second,
+            "created_at_ms": now_ms,
+            "expires_at_ms": None if lifetime_ms is None else now_ms + round(lifetime_ms),
+        }
         connection.execute(
-            insert(api_key).values(
-                id=key_id,
-                key_sha256=_digest(token),
-                client=client,
-                scopes=" ".join(sorted(granted)),
-                created_at_ms=database.now_ms(),
-            )
+            insert(api_key).values(key_sha256=hashlib.sha256(token.encode()).hexdigest(), **values)
         )
-    return token
+        (row,) = connection.execute(select(api_key).where(api_key.c.id == key_id))
+    return token, _api_key(row)
 
 
-class KeyRing:
-    """Authenticates presented keys; remembers each verdict for 5 s, so a busy client costs no query
-    a request.
+def all_keys(database: Database, *, client: str | None = None) -> list[ApiKey]:
+    """Every key, revoked ones included, in the order of their issue.
+
+    Raises:
+        LedgerUnavailable
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: dict[str, _Verdict] = {}
-        self._look_up: Batcher[str, _Verdict] = Batcher(self._look_up_together, _BATCH)
-
-    def authenticate(self, token: str) -> Principal:
-        """Who presents this key.
-
-        Raises:
-            Unauthenticated: unknown or revoked (at most 5 s ago it may still have been accepted).
-            LedgerUnavailable: the key is not remembered and the ledger does not answer.
-        """
-        digest = _digest(token)
-        verdict = self._known.get(digest)
-        if verdict is None or verdict.good_until < time.monotonic():
-            try:
-                verdict = self._look_up(token)
-            except LedgerUnavailable:
-                # Nobody can revoke a key while the ledger is away: what was good still is.
-                if verdict is None or verdict.principal is None:
-                    raise
-        if verdict.principal is None:
-            raise Unauthenticated("the API key is unknown or revoked")
-        return verdict.principal
-
-    def remembered(self, token: str) -> Principal | None:
-        """Who presents this key, if that is in memory and less than 5 s old; no query is made."""
-        verdict = self._known.get(_digest(token))
-        if verdict is None or verdict.good_until < time.monotonic():
-            return None
-        return verdict.principal
-
-    def _look_up_together(self, tokens: Sequence[str]) -> list[_Verdict | Exception]:
-        """Whoever finds a verdict too old asks here; one query serves all of them."""
-        good_until = time.monotonic() + _CACHE_SECONDS
-        ids = {parts[1] for token in tokens if (parts := _TOKEN.fullmatch(token))}
-        rows: dict[str, Any] = {}
-        if ids:
-            query = select(api_key).where(api_key.c.id.in_(ids), api_key.c.revoked_at_ms.is_(None))
-            rows = {row.id: row for row in self._database.rows(query)}
-        verdicts: list[_Verdict | Exception] = []
-        for token in tokens:
-            verdict = _Verdict(good_until, _principal(token, rows))
-            if len(self._known) >= _CACHE_ENTRIES:
-                self._known.clear()
-            self._known[_digest(token)] = verdict
-            verdicts.append(verdict)
-        return verdicts
+    query = select(api_key).order_by(api_key.c.created_at_ms, api_key.c.id)
+    if client is not None:
+        query = query.where(api_key.c.client == client)
+    return [_api_key(row) for row in database.rows(query)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """Until then, by the monotonic clock, the ledger is not asked again; None: not to be let in."""
+def revoke(database: Database, key_id: str) -> ApiKey:
+    """Let a key be refused: at once where it was revoked, everywhere within 5 s. Repeating it
+    changes nothing.
 
-    good_until: float
-    principal: Principal | None
+    Raises:
+        NotFound, LedgerUnavailable
+    """
+    key_id = key_id.removeprefix("jr_")
+    if not _ID.fullmatch(key_id):
+        raise NotFound("no such API key")
+    with database.write() as connection:
+        connection.execute(
+            update(api_key)
+            .where(api_key.c.id == key_id, api_key.c.revoked_at_ms.is_(None))
+            .values(revoked_at_ms=database.now_ms())
+        )
+        row = connection.execute(select(api_key).where(api_key.c.id == key_id)).first()
+    if row is None:
+        raise NotFound("no such API key")
+    return _api_key(row)
 
 
-def _principal(token: str, rows: Mapping[str, Any]) -> Principal | None:
-    parts = _TOKEN.fullmatch(token)
-    row = rows.get(parts[1]) if parts else None
-    if row is None or not hmac.compare_digest(row.key_sha256, _digest(token)):
-        return None
-    return Principal(row.client, frozenset(Scope(scope) for scope in row.scopes.split()))
+def rotate(database: Database, key_id: str, *, overlap_seconds: float) -> tuple[str, ApiKey]:
+    """A new key for the same as the old one, which is good for `overlap_seconds` more. A key with
+    an expiry is followed by one that lives as long.
+
+    Raises:
+        NotFound: unknown or revoked.
+        LedgerUnavailable: a new key may have been issued.
+    """
+    old = next((key for key in all_keys(database) if key.prefix == _prefixed(key_id)), None)
+    if old is None or old.revoked_at_ms is not None:
+        raise NotFound("no such API key, or it is revoked")
+    lifetime_ms = None if old.expires_at_ms is None else old.expires_at_ms - old.created_at_ms
+    grant = Grant(
+        old.client,
+        old.scopes,
+        old.customers,
+        old.requests_per_second,
+        None if lifetime_ms is None else lifetime_ms / 1000,
+    )
+    token, new = issue_key(database, grant)
+    ends_at_ms = new.created_at_ms + round(overlap_seconds * 1000)
+    with database.write() as connection:
+        later = or_(api_key.c.expires_at_ms.is_(None), api_key.c.expires_at_ms > ends_at_ms)
+        connection.execute(
+            update(api_key).where(api_key.c.id == old.id, later).values(expires_at_ms=ends_at_ms)
+        )
+    return token, new
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+def note_use(database: Database, ids: Collection[str], *, step_ms: int) -> None:
+    """These keys are in use now; what is newer than `step_ms` stays.
+
+    Raises:
+        LedgerUnavailable
+    """
+    now_ms = database.now_ms()
+    old = or_(api_key.c.last_used_at_ms.is_(None), api_key.c.last_used_at_ms < now_ms - step_ms)
+    with database.write() as connection:
+        connection.execute(
+            update(api_key).where(api_key.c.id.in_(ids), old).values(last_used_at_ms=now_ms)
+        )
+
+
+def _prefixed(key_id: str) -> str:
+    return key_id if key_id.startswith("jr_") else f"jr_{key_id}"
+
+
+def _api_key(row: Any) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        client=row.client,
+        scopes=tuple(row.scopes.split()),
+        customers=None if row.customers is None else tuple(json.loads(row.customers)),
+        requests_per_second=row.requests_per_second,
+        created_at_ms=row.created_at_ms,
+        expires_at_ms=row.expires_at_ms,
+        last_used_at_ms=row.last_used_at_ms,
+        revoked_at_ms=row.revoked_at_ms,
+    )

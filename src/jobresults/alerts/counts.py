@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ MAX_FINGERPRINTS = 500
 OVERFLOW = "overflow"
 _MAX_IDS = 1_000
 _RETIRE_AFTER_ROUNDS = 50
+_RETIRED_SECONDS = 10.0
 _RANKS = {severity.value: rank for rank, severity in enumerate(Severity)}
 
 
@@ -154,7 +156,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._retired: deque[tuple[int, Entry]] = deque()
+        self._retired: deque[tuple[int, float, Entry]] = deque()
         self._round = 0
         self.has_news = False
         """Something was counted since `collect` began."""
@@ -181,12 +183,18 @@ class Counts:
             entry.unused_rounds += 1
             if entry.unused_rounds > _RETIRE_AFTER_ROUNDS:
                 del self._entries[entry.key]
-                self._retired.append((self._round, entry))
+                self._retired.append((self._round, time.monotonic(), entry))
         return collected + self._collect_retired()
 
     def _collect_retired(self) -> list[Count]:
-        """A thread may have found its entry just before that went: look at it for some rounds."""
-        while self._retired and self._retired[0][0] < self._round - _RETIRE_AFTER_ROUNDS:
+        """A thread may have found its entry just before that went: look at it for a while. Rounds
+        pass while that thread sleeps, time passes while this process is stopped; so both.
+        """
+        while self._retired:
+            retired_round, retired_at, _ = self._retired[0]
+            is_young = time.monotonic() - retired_at < _RETIRED_SECONDS
+            if is_young or self._round - retired_round < _RETIRE_AFTER_ROUNDS:
+                break
             self._retired.popleft()
-        counts = (entry.collect() for _, entry in self._retired)
+        counts = (entry.collect() for *_, entry in self._retired)
         return [count for count in counts if count is not None]

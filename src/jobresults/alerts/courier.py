@@ -20,8 +20,9 @@ from jobresults.settings import AlertRoute, Settings
 
 logger = logging.getLogger(__name__)
 
-# Longer than any sink's call may take; a relay that dies in it delays its groups by so much.
-_HOLD_MS = 30_000
+# A relay that dies delays the groups it has claimed by so much, or by what a slow sink needs.
+_MIN_HOLD_MS = 30_000
+_HOLD_MARGIN_MS = 5_000
 _CLAIM_LIMIT = 200
 _TURN_MS = 1_000
 _SUPPRESSED_LOOK_MS = 15_000
@@ -89,6 +90,10 @@ class Courier:
         self._silences = silences or NoSilences()
         self._silence_link = silence_link
         self._clock_ms = clock_ms or self._groups.clock_ms
+        deadline_ms = round(sink.deadline_seconds * 1000)
+        self._hold_ms = max(_MIN_HOLD_MS, 2 * deadline_ms + _HOLD_MARGIN_MS)
+        # A call that begins within this time ends while the groups are still ours.
+        self._may_begin_ms = self._hold_ms - deadline_ms - _HOLD_MARGIN_MS
 
     def step(self) -> None:
         """Tell the sink what is due.
@@ -101,7 +106,11 @@ class Courier:
         if health[self.name].rests(now_ms):
             return
         _, claimed = self._groups.claim(
-            self.name, hold_ms=_HOLD_MS, limit=_CLAIM_LIMIT, now_ms=now_ms
+            self.name,
+            hold_ms=self._hold_ms,
+            limit=_CLAIM_LIMIT,
+            resolve_after_ms=round(self._settings.resolve_after_seconds * 1000),
+            now_ms=now_ms,
         )
         outages = self._outages(claimed)
         items = [self._judge(tracked, health, outages, now_ms) for tracked in claimed]
@@ -138,6 +147,13 @@ class Courier:
         takeover_ms = round(self._settings.takeover_seconds * 1000)
         tracked = item.tracked
         others = {name: tracked.told.get(name, Told()) for name in choice}
+        was_told = item.told.opening == tracked.opening and item.told.posted_ms is not None
+        is_settled = all(
+            told.opening == tracked.opening and told.told_count == tracked.group.count
+            for told in others.values()
+        )
+        if is_settled and not was_told:
+            return replace(item, decision=Decision(None, None))
         out = [
             name
             for name, told in others.items()
@@ -146,15 +162,9 @@ class Courier:
         ]
         if out:
             return replace(item, note=f"sent here since {' and '.join(sorted(out))} failed")
-        was_told = item.told.opening == tracked.opening and item.told.posted_ms is not None
         if was_told and item.decision.kind in (None, Kind.RESOLVED):
             return item  # who heard of it hears of its end
-        is_settled = tracked.is_resolved(now_ms) or all(
-            told.opening == tracked.opening and told.told_count == tracked.group.count
-            for told in others.values()
-        )
-        look_again_ms = None if is_settled and not was_told else now_ms + _STAND_IN_LOOK_MS
-        return replace(item, decision=Decision(None, look_again_ms))
+        return replace(item, decision=Decision(None, now_ms + _STAND_IN_LOOK_MS))
 
     def _suppressed(self, group: Group, outages: Mapping[str, Sequence[Group]]) -> str | None:
         silence = self._silences.find(group)
@@ -188,7 +198,8 @@ class Courier:
         items = self._without_storm(items, own, now_ms)
         items.sort(key=lambda item: item.tracked.group.severity is not Severity.CRITICAL)
         while items:
-            if not self._groups.take_turn(self.name, _TURN_MS):
+            is_late = self._clock_ms() - now_ms > self._may_begin_ms
+            if is_late or not self._groups.take_turn(self.name, _TURN_MS):
                 self._postpone(items, now_ms, now_ms + _TURN_MS)
                 return
             item = items.pop(0)
@@ -215,12 +226,16 @@ class Courier:
         by_address = defaultdict(list)
         for item in items:
             by_address[item.address].append(item)
+        wait_until_ms = None
         for address, together in by_address.items():
-            if not self._groups.take_turn(self.name, _TURN_MS):
-                self._postpone(together, now_ms, now_ms + _TURN_MS)
+            if wait_until_ms is None and not self._groups.take_turn(self.name, _TURN_MS):
+                wait_until_ms = now_ms + _TURN_MS
+            if wait_until_ms is not None:
+                self._postpone(together, now_ms, wait_until_ms)
                 continue
             entries = tuple(self._entry(item, now_ms) for item in together)
-            self._send(together, Notification(Kind.DIGEST, entries, *address, note), now_ms)
+            notification = Notification(Kind.DIGEST, entries, *address, note)
+            wait_until_ms = self._send(together, notification, now_ms)
 
     def _tell_one(self, item: Item, now_ms: int) -> int | None:
         assert item.decision.kind is not None
@@ -251,6 +266,7 @@ class Courier:
     def _note_failure(self, items: Sequence[Item], error: SinkError, now_ms: int) -> int | None:
         logger.warning("%s did not take an alert: %s", self.name, error)
         if not error.permanent:
+            now_ms = self._clock_ms()  # the call may have taken long
             retry_at_ms = self._breaker.note_failure(self.name, error, now_ms)
             self._postpone(items, now_ms, retry_at_ms)
             return retry_at_ms

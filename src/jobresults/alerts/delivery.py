@@ -14,8 +14,8 @@ class BoundedSink:
 
     def __init__(self, sink: Sink, deadline_seconds: float) -> None:
         self.name, self.can_edit = sink.name, sink.can_edit
+        self.deadline_seconds = deadline_seconds
         self._sink = sink
-        self._deadline_seconds = deadline_seconds
         self._hanging: threading.Thread | None = None
 
     def send(self, notification: Notification) -> Receipt:
@@ -40,9 +40,9 @@ class BoundedSink:
         self._hanging = threading.Thread(target=run, name=f"alert-{self.name}", daemon=True)
         self._hanging.start()
         try:
-            answer = answers.get(timeout=self._deadline_seconds)
+            answer = answers.get(timeout=self.deadline_seconds)
         except queue.Empty:
-            raise SinkError(f"{self.name}: no answer in {self._deadline_seconds:g} s") from None
+            raise SinkError(f"{self.name}: no answer in {self.deadline_seconds:g} s") from None
         self._hanging.join(1.0)
         if isinstance(answer, SinkError):
             raise answer

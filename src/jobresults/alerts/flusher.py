@@ -125,6 +125,7 @@ class Flusher:
                 pause_seconds = _FLUSH_SECONDS
             else:
                 pause_seconds = min(pause_seconds * 2, _MAX_PAUSE_SECONDS)
+                self._wait_out()
             self._pause(pause_seconds)
 
     def _pause(self, seconds: float) -> None:
@@ -153,18 +154,17 @@ class Flusher:
         try:
             self.transport.send(self._in_flight)
         except Unavailable:
-            self._wait_out()
+            self._refused_since = self._refused_since or time.monotonic()
         else:
             self._in_flight = self._refused_since = None
 
     def _wait_out(self) -> None:
-        now = time.monotonic()
-        self._refused_since = self._refused_since or now
-        assert self._in_flight is not None
-        assert self.transport is not None
+        """Not while someone waits for a flush: it may take its time."""
+        if self._in_flight is None or self._refused_since is None or self.transport is None:
+            return
         waiting = [*self._in_flight.counts, *self._pending.values()]
         with suppress(Unavailable):
-            self.transport.wait_out(waiting, now - self._refused_since)
+            self.transport.wait_out(waiting, time.monotonic() - self._refused_since)
 
     def _keep(self, count: Count) -> None:
         known = self._pending.get(count.key)

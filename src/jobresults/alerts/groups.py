@@ -96,11 +96,19 @@ class GroupStore:
             return bool(self._merge(args=[json.dumps(batch), _or_empty(now_ms)]))
 
     def claim(
-        self, sink: str, *, hold_ms: int, limit: int, now_ms: int | None = None
+        self,
+        sink: str,
+        *,
+        hold_ms: int,
+        limit: int,
+        resolve_after_ms: int = 900_000,
+        now_ms: int | None = None,
     ) -> tuple[int, list[Tracked]]:
         """What is due for a sink, for this caller alone for so long; and what time it is."""
         with guarded(self._redis):
-            now, rows = self._claim(args=[sink, _or_empty(now_ms), hold_ms, limit])
+            now, rows = self._claim(
+                args=[sink, _or_empty(now_ms), hold_ms, limit, resolve_after_ms]
+            )
         return int(now), [_tracked(row, sink) for row in rows]
 
     def acknowledge(

@@ -48,7 +48,7 @@ class AlertHandler(logging.Handler):
 
     def close(self) -> None:
         """Called when logging shuts down or is configured anew: hand over what was counted."""
-        process.alerts.flush(process.SHUTDOWN_SECONDS)
+        process.alerts.close()
         super().close()
 
 

@@ -65,8 +65,6 @@ def decide(
 
 
 def _first(tracked: Tracked, told: Told, rhythm: Rhythm, now_ms: int) -> Decision:
-    if tracked.is_resolved(now_ms):
-        return Decision(None, None)
     came_back = told.posted_ms is not None
     group = tracked.group
     if came_back or group.severity is Severity.CRITICAL:
@@ -114,7 +112,8 @@ def after(tracked: Tracked, told: Told, decision: Decision, now_ms: int, receipt
         base,
         told_ms=now_ms,
         told_count=group.count,
-        is_resolved=decision.kind is Kind.RESOLVED,
+        # What is over when it is told at last is not told to be over once more.
+        is_resolved=decision.kind is Kind.RESOLVED or tracked.is_resolved(now_ms),
         refusal=None,
         receipt=receipt,
     )

@@ -132,7 +132,8 @@ local function describe(fingerprint)
 end
 """
 
-# ARGV: sink, now, for how long in ms, how many at most. Returns now and the groups that are due,
+# ARGV: sink, now, for how long in ms, how many at most, after how many ms of quiet a group is over.
+# Returns now and the groups that are due,
 # each with the version that `ACKNOWLEDGE` must name. Nobody else gets them meanwhile.
 CLAIM = (
     _PROLOGUE
@@ -141,9 +142,12 @@ CLAIM = (
 local sink, now = ARGV[1], clock(ARGV[2])
 local held_ms, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
 local due = P .. 'due:' .. sink
-if redis.call('ZADD', P .. 'sinks', now, sink) == 1 then
-  -- A sink that is new here, or to an emptied Redis: all there is may concern it.
-  for _, fingerprint in ipairs(redis.call('ZRANGE', P .. 'index', 0, -1)) do
+local seen = tonumber(redis.call('ZSCORE', P .. 'sinks', sink) or 0)
+redis.call('ZADD', P .. 'sinks', now, sink)
+if now - seen > 1800000 then
+  -- Nobody has asked for this sink for long, or ever: look at what came since, or is not over.
+  local since = seen > 0 and seen or now - tonumber(ARGV[5])
+  for _, fingerprint in ipairs(redis.call('ZRANGEBYSCORE', P .. 'index', since, '+inf')) do
     redis.call('ZADD', due, 'NX', now, fingerprint)
   end
 end

@@ -28,7 +28,7 @@ from jobresults.alerts.model import (
 )
 from jobresults.alerts.routing import links_of, route_of
 from jobresults.alerts.sinks import open_sinks
-from jobresults.redis_store import Client, connect
+from jobresults.redis_store import connect
 from jobresults.settings import Settings
 from jobresults.telemetry import identity
 
@@ -45,15 +45,15 @@ class RedisTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._redis: Client | None = None
         self._groups: GroupStore | None = None
         self.writer = BatchWriter(settings)
 
     def send(self, batch: Batch) -> None:
         """Raises RedisUnavailable."""
         if self.writer.has_new_process() or self._groups is None:
-            self._redis = connect(self._settings.redis)
-            self._groups = GroupStore(self._redis)
+            # What Redis takes later than that is known by its number when it comes again.
+            patience = {"socket_timeout_seconds": 0.5, "connect_timeout_seconds": 0.5}
+            self._groups = GroupStore(connect(self._settings.redis.model_copy(update=patience)))
         self._groups.merge(self.writer.write(batch))
 
     def wait_out(self, pending: Sequence[Count], unavailable_seconds: float) -> None:

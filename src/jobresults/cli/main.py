@@ -18,6 +18,7 @@ COMMANDS = {
     "wait": "jobresults.cli.jobs:wait",
     "api-key": "jobresults.cli.api_key:api_key",
     "alerts": "jobresults.cli.alerts:alerts",
+    "user": "jobresults.cli.user:user",
     "migrate": "jobresults.cli.services:migrate",
     "web": "jobresults.cli.services:web",
     "worker": "jobresults.cli.services:worker",

@@ -87,7 +87,7 @@ class Child:
     def _spawn(self) -> None:
         self._restart_at = None
         self._started_at = time.monotonic()
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # nosec B603  # our own commands
             self.program.command,
             env=self.program.environ,
             stdin=subprocess.DEVNULL,

@@ -1,9 +1,11 @@
-"""The directory with one machine's ledger, Redis data and operator's key; one process owns it."""
+"""The directory with one machine's ledger, Redis data and keys; one process owns it."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +43,13 @@ class DataDirectory:
         if not self.api_key.exists():
             _write_private(self.api_key, issue())
         return self.api_key.read_text(encoding="utf-8").strip()
+
+    def token_keys(self) -> Path:
+        """The file with the key that people's tokens are signed with, made if there is none."""
+        file = self.path / "token-keys"
+        if not file.exists():
+            _write_private(file, json.dumps([{"id": "local", "secret": secrets.token_hex(32)}]))
+        return file
 
     @contextmanager
     def announced(self, url: str) -> Iterator[None]:

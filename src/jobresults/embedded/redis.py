@@ -19,6 +19,7 @@ from jobresults.settings import Settings
 # `make install` puts it there.
 BUNDLED = Path(sys.prefix) / "lib" / "jobresults" / "redis-server"
 MINIMUM_VERSION = (6, 2)  # LMOVE, which rq pops with
+_SHORT_DIRECTORY = "/tmp"  # nosec B108  # noqa: S108 - mkdtemp makes a directory of its own there
 _SOCKET_NAME = "redis.sock"
 _SOCKET_PATH_BYTES = 100  # sockaddr_un holds 108 on Linux, 104 on macOS
 
@@ -98,7 +99,7 @@ def _command(server: Path, data_directory: Path, socket: Path, log: Path) -> tup
 def server_version(program: str) -> tuple[int, ...]:
     """`(6, 2)` of `Redis server v=6.2.14 …`; empty if it does not run here."""
     try:
-        run = subprocess.run(
+        run = subprocess.run(  # nosec B603  # what the operator has on PATH
             [program, "--version"], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -113,7 +114,7 @@ def _socket_directory() -> Path:
     if len(bytes(directory / _SOCKET_NAME)) <= _SOCKET_PATH_BYTES:
         return directory
     directory.rmdir()
-    return Path(tempfile.mkdtemp(prefix="jobresults-", dir="/tmp"))
+    return Path(tempfile.mkdtemp(prefix="jobresults-", dir=_SHORT_DIRECTORY))
 
 
 def _remove_sockets(trace: Path) -> None:

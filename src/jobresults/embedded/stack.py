@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jobresults import redis_store
 from jobresults.accounts import api_keys
+from jobresults.accounts.key_ring import KeyRing
 from jobresults.configuration import load_settings
 from jobresults.database import migrate, open_database
 from jobresults.embedded.child import Program
@@ -26,7 +27,8 @@ START_SECONDS = 60.0
 # Less than the supervisor gives them, so that web and workers end by themselves.
 GRACE_SECONDS = 6
 # Where to reach a server that listens on every address.
-_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+_ANY = "0.0.0.0"  # nosec B104  # noqa: S104 - nothing is bound here
+_REACHED_AT = {_ANY: "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def _environment(
         environ["JOBRESULTS_REDIS__URL"] = private.url
     if settings.database.url is None:
         environ["JOBRESULTS_DATABASE__URL"] = data.database_url
+    if not settings.accounts.token_keys:
+        environ["JOBRESULTS_ACCOUNTS__TOKEN_KEYS_FILE"] = str(data.token_keys())
     return environ
 
 
@@ -148,7 +152,7 @@ def _operator_key_is_accepted(settings: Settings, data: DataDirectory) -> bool:
     database = open_database(settings.database)
     try:
         key = data.operator_key(issue=lambda: api_keys.issue(database, client="operator"))
-        api_keys.KeyRing(database).authenticate(key)
+        KeyRing(database).authenticate(key)
     except Unauthenticated:
         return False
     finally:

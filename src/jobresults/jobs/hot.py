@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -17,18 +17,28 @@ from jobresults.redis_store import Client, guarded
 _MAX_RESULT_BYTES = 262_144
 
 
-def store(pipeline: Pipeline, record: JobRecord, keep_seconds: int) -> None:
-    """Keep a copy of an ended job, at most until it expires."""
-    result = record.result or b""
-    if not record.done or record.expired or len(result) > _MAX_RESULT_BYTES:
-        return
-    left_seconds = ((record.expires_at_ms or 0) - record.now_ms) // 1000
-    head = {**vars(record), "result": record.result is not None}
-    pipeline.set(
-        _key(record.id),
-        to_json(head) + b"\n" + result,
-        ex=max(1, min(keep_seconds, left_seconds)),
-    )
+# One command for all: to send one for each copy took a fifth of a worker's time in Redis.
+_STORE = """
+for number, key in ipairs(KEYS) do
+  redis.call('SET', key, ARGV[2 * number - 1], 'EX', ARGV[2 * number])
+end
+"""
+
+
+def store(pipeline: Pipeline, records: Iterable[JobRecord], keep_seconds: int) -> None:
+    """Keep copies of ended jobs, each at most until it expires."""
+    keys: list[str] = []
+    values: list[bytes | int] = []
+    for record in records:
+        result = record.result or b""
+        if not record.done or record.expired or len(result) > _MAX_RESULT_BYTES:
+            continue
+        left_seconds = ((record.expires_at_ms or 0) - record.now_ms) // 1000
+        head = {**vars(record), "result": record.result is not None}
+        keys.append(_key(record.id))
+        values += (to_json(head) + b"\n" + result, max(1, min(keep_seconds, left_seconds)))
+    if keys:
+        pipeline.eval(_STORE, len(keys), *keys, *values)
 
 
 def load(client: Client, ids: Sequence[str]) -> dict[str, JobRecord]:

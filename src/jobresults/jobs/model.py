@@ -79,6 +79,7 @@ job = Table(
     Column("result_sha256", String(64)),
     Column("error", Text, comment="JSON: type, title, detail, code, retryable"),
     Column("traceback", Text, comment="for operators only"),
+    Column("sentry_event_id", String(32), comment="for operators only"),
     Column("request_id", String(200)),
     Column("traceparent", String(55)),
     Column("rerun_of", Identifier),

@@ -55,6 +55,7 @@ class Ending:
     error: JobError | None = None
     traceback: str | None = None
     requeue: str | None = None
+    sentry_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _fail(
     error = ending.error
     assert error is not None
     ours = fenced(*item.fence) & job.c.cancel_requested_at_ms.is_(None)
-    again = error.retryable and item.attempt < item.max_attempts
+    again = is_tried_again(item, error)
     detail: dict[str, Any] = {"error": asdict(error)}
     if again:
         pause_ms = round(backoff_seconds(settings, item.attempt) * 1000)
@@ -203,6 +204,7 @@ def _fail(
             **ended_values(now_ms, State.FAILED),
             "error": error.to_json(),
             "traceback": ending.traceback,
+            "sentry_event_id": ending.sentry_event_id,
         }
     if connection.execute(update(job).where(ours).values(**values)).rowcount == 0:
         return None
@@ -237,6 +239,11 @@ def _requeue(
     return True
 
 
+def is_tried_again(item: Claimed, error: JobError) -> bool:
+    """Whether an attempt that failed so has another one after it."""
+    return error.retryable and item.attempt < item.max_attempts
+
+
 def digest(result: bytes) -> str:
     """SHA-256 of a result, which is its ETag."""
     return hashlib.sha256(result).hexdigest()
@@ -247,7 +254,7 @@ def backoff_seconds(settings: JobsSettings, attempt: int) -> float:
     retrying together.
     """
     ceiling = min(settings.retry_base_seconds * 2 ** (attempt - 1), settings.retry_max_seconds)
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter needs no cryptography
+    return random.uniform(ceiling / 2, ceiling)  # nosec B311  # noqa: S311 - jitter needs no cryptography
 
 
 def ended_values(now_ms: int | ColumnElement[int], state: State) -> dict[str, Any]:

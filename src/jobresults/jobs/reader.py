@@ -18,12 +18,13 @@ from jobresults.jobs.ended import EndedJobs
 from jobresults.jobs.model import job
 from jobresults.jobs.reading import UUID, JobRecord, select_records
 from jobresults.jobs.states import State
+from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client
 
 _BATCH = 200
 _SMALL_RESULT_BYTES = 262_144
 
-_Asked = tuple[str, str | None]
+_Asked = tuple[str, Visibility]
 
 
 class JobReader:
@@ -39,25 +40,25 @@ class JobReader:
         self._ended = EndedJobs(cache_bytes)
         self._read: Batcher[_Asked, JobRecord] = Batcher(self._read_together, _BATCH)
 
-    def get(self, job_id: str, owner: str | None) -> JobRecord:
-        """The job as it is now, result included. `owner` None: whoever owns it.
+    def get(self, job_id: str, visible: Visibility) -> JobRecord:
+        """The job as it is now, result included.
 
         Raises:
-            NotFound: unknown, or not the owner's.
+            NotFound: unknown, or not visible.
             LedgerUnavailable: and neither memory nor Redis has a copy of it.
         """
-        record = self.remembered(job_id, owner)
+        record = self.remembered(job_id, visible)
         if record is not None:
             return record
         # Another's job goes the way of an unknown one, so that they differ in nothing.
         if not UUID.fullmatch(job_id):
             raise NotFound("no such job")
-        return self._read((job_id, owner))
+        return self._read((job_id, visible))
 
-    def remembered(self, job_id: str, owner: str | None) -> JobRecord | None:
+    def remembered(self, job_id: str, visible: Visibility) -> JobRecord | None:
         """The job, if it has ended and is in memory; no query is made."""
         record = self._ended.get(job_id)
-        return record if record is not None and owner in (None, record.client) else None
+        return record if record is not None and visible.shows(record) else None
 
     def ended(self, job_ids: Sequence[str]) -> list[str]:
         """Those of the jobs that have ended.
@@ -80,9 +81,9 @@ class JobReader:
             self._ended.put(record, read_at)
         return [
             found[job_id]
-            if job_id in found and owner in (None, found[job_id].client)
+            if job_id in found and visible.shows(found[job_id])
             else type(absent)(absent.detail)
-            for job_id, owner in asked
+            for job_id, visible in asked
         ]
 
     def _from_ledger(self, ids: list[str]) -> dict[str, JobRecord]:

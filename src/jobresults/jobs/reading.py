@@ -14,6 +14,7 @@ from jobresults.database import Database
 from jobresults.errors import NotFound
 from jobresults.jobs.model import job, job_event, job_log, job_tag
 from jobresults.jobs.states import TERMINAL, State
+from jobresults.jobs.visibility import Visibility
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -55,6 +56,8 @@ class JobRecord:
     expires_at_ms: int | None
     expired_at_ms: int | None
     now_ms: int
+    # Copies in Redis that an older version wrote lack it.
+    sentry_event_id: str | None = None
 
     @property
     def done(self) -> bool:
@@ -79,9 +82,9 @@ _FIELDS = tuple(JobRecord.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs a page shows. `owner` None: those of every client."""
+    """Which of the visible jobs a page shows."""
 
-    owner: str | None
+    visible: Visibility
     ids: Sequence[str] = ()
     state: Sequence[str] = ()
     task: str | None = None
@@ -100,14 +103,14 @@ def select_records(database: Database, result: ColumnElement[Any]) -> Select[Any
     ).select_from(job)
 
 
-def get(database: Database, job_id: str, owner: str | None) -> JobRecord:
+def get(database: Database, job_id: str, visible: Visibility) -> JobRecord:
     """One job, result included.
 
     Raises:
-        NotFound: unknown, or not the owner's.
+        NotFound: unknown, or not visible.
         LedgerUnavailable
     """
-    rows = database.rows(_jobs(database, owner).where(job.c.id == job_id))
+    rows = database.rows(_jobs(database, visible).where(job.c.id == job_id))
     if not rows:
         raise NotFound("no such job")
     return JobRecord(*rows[0])
@@ -121,7 +124,7 @@ def page(
     Raises:
         LedgerUnavailable
     """
-    query = _jobs(database, wanted.owner, with_result=False).where(*_conditions(wanted))
+    query = _jobs(database, wanted.visible, with_result=False).where(*_conditions(wanted))
     if before_id is not None:
         query = query.where(job.c.id < before_id)
     rows = database.rows(query.order_by(job.c.id.desc()).limit(limit + 1))
@@ -130,15 +133,15 @@ def page(
 
 
 def latest_of_customer(
-    database: Database, *, task: str, customer: str, owner: str | None, states: Sequence[State]
+    database: Database, *, task: str, customer: str, visible: Visibility, states: Sequence[State]
 ) -> JobRecord | None:
-    """The customer's newest job of a task in one of these states, result included.
+    """The customer's newest visible job of a task in one of these states, result included.
 
     Raises:
         LedgerUnavailable
     """
     query = (
-        _jobs(database, owner)
+        _jobs(database, visible)
         .where(job.c.customer == customer, job.c.task == task, job.c.state.in_(states))
         .where(or_(job.c.expires_at_ms.is_(None), job.c.expires_at_ms > database.now_ms()))
         .order_by(job.c.id.desc())
@@ -195,9 +198,9 @@ def params(database: Database, job_id: str) -> bytes:
     return bytes(row.params)
 
 
-def _jobs(database: Database, owner: str | None, *, with_result: bool = True) -> Select[Any]:
+def _jobs(database: Database, visible: Visibility, *, with_result: bool = True) -> Select[Any]:
     query = select_records(database, job.c.result if with_result else null())
-    return query if owner is None else query.where(job.c.client == owner)
+    return query.where(*visible.conditions())
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:

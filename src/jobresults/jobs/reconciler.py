@@ -32,6 +32,8 @@ from jobresults.jobs.outcome import (
 )
 from jobresults.jobs.states import Event, State, WaitingOn
 from jobresults.redis_store import Client, ping
+from jobresults.telemetry import sentry
+from jobresults.telemetry.logging_context import bound
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
         canceled = _end(database, connection, batch & canceling, State.CANCELED, CANCELED)
         batch &= ~canceling  # one who asks meanwhile has the next sweep
         failed = _end(database, connection, batch & exhausted, State.FAILED, WORKER_LOST)
+        drafts = {row.id: _draft(connection, row.id) for row in failed}
         requeued = connection.execute(
             update(job)
             .where(batch & ~exhausted)
@@ -77,8 +80,12 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
             ],
         )
     for row in failed:
+        draft = drafts[row.id]
+        if draft is not None:
+            sentry.send(draft.envelope)
+        event = {"sentry_event_id": draft.event_id if draft else None}
         text = "job %s failed for good: its worker %s was lost in its last attempt"
-        logger.error(text, row.id, row.worker, extra=_lost(row))
+        logger.error(text, row.id, row.worker, extra=_lost(row) | event)
     for row in requeued:
         text = "job %s is queued again: its worker was lost"
         logger.error(text, row.id, extra=_lost(row))
@@ -88,6 +95,17 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
 def _lost(row: Any) -> dict[str, Any]:
     about = {column.name: getattr(row, column.name) for column in _ABOUT}
     return incidents.worker_lost(row.queue) | about | {"job_id": row.id}
+
+
+def _draft(connection: Connection, job_id: str) -> sentry.Draft | None:
+    """The event of a job that fails; to be sent once that is committed."""
+    with bound(job_id=job_id):
+        draft = sentry.make(WORKER_LOST.detail, fingerprint=(WORKER_LOST.code,))
+    if draft is not None:
+        connection.execute(
+            update(job).where(job.c.id == job_id).values(sentry_event_id=draft.event_id)
+        )
+    return draft
 
 
 def dispatch_due(database: Database, redis: Client, batch_size: int) -> int:

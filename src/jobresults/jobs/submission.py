@@ -24,6 +24,7 @@ from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, dispatch
 from jobresults.jobs.new_job import NewJob, Submission, new_job
 from jobresults.jobs.reading import JobRecord
+from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client
 from jobresults.settings import JobsSettings
 
@@ -130,7 +131,10 @@ class Submissions:
     ) -> list[Accepted | InvalidRequest]:
         ids = [_in_place(_stem(earlier), place) for place in range(len(checked))]
         records, _ = reading.page(
-            self._database, reading.Filter(owner=client, ids=ids), before_id=None, limit=len(ids)
+            self._database,
+            reading.Filter(Visibility(client), ids=ids),
+            before_id=None,
+            limit=len(ids),
         )
         jobs = {record.id: Accepted(record.id, True, record) for record in records}
         refused = InvalidRequest(

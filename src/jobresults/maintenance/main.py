@@ -22,6 +22,7 @@ from jobresults.maintenance.watch import Watch
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -45,8 +46,9 @@ class Duty:
             self.run()
         except (LedgerUnavailable, RedisUnavailable) as error:
             logger.warning("%s: %s; trying again", self.name, error)
-        except Exception:
-            logger.exception("%s failed; trying again", self.name)
+        except Exception as error:
+            event = {"sentry_event_id": sentry.capture(error)}
+            logger.exception("%s failed; trying again", self.name, extra=event)
         self.next_at = time.monotonic() + self.interval_seconds
 
 
@@ -87,6 +89,7 @@ def run(settings: Settings) -> int:
     """
     configure_logging(settings, "maintenance")
     transport = start_alerts(settings)
+    sentry.start(settings)
     queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
     database = open_database(settings.database)
     duties = duties_of(database, connect(settings.redis), settings, queues)

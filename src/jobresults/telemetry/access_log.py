@@ -1,4 +1,4 @@
-"""gunicorn's records without query strings, since people put tokens into those."""
+"""gunicorn's records without query strings and credentials: people put tokens into both."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jobresults.telemetry.logging_context import clean
 FIELDS = ("method", "path", "status", "bytes", "duration_ms", "client_ip")
 MAX_PATH_CHARACTERS = 2_000
 _QUERY = re.compile(r"\?[^\s'\"]+")
+_CREDENTIALS = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+|\bjr_[0-9a-f]{12}_[\w-]+", re.IGNORECASE)
 
 
 class AccessFilter(logging.Filter):
@@ -37,14 +38,18 @@ class AccessFilter(logging.Filter):
 
 
 class QueryFilter(logging.Filter):
-    """Hides query strings in gunicorn's error messages, which quote the request's target."""
+    """Hides query strings and credentials in gunicorn's error messages, which quote the request's
+    target and a header line that has no colon.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = _without_query(record.msg)
+        record.msg = _without_secrets(record.msg)
         if isinstance(record.args, tuple):
-            record.args = tuple(map(_without_query, record.args))
+            record.args = tuple(map(_without_secrets, record.args))
         return True
 
 
-def _without_query(value: object) -> object:
-    return _QUERY.sub("?[hidden]", value) if isinstance(value, str) else value
+def _without_secrets(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return _CREDENTIALS.sub("[hidden]", _QUERY.sub("?[hidden]", value))

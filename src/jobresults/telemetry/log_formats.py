@@ -10,7 +10,10 @@ from pythonjsonlogger import json
 
 from jobresults.telemetry import access_log, identity, logging_context
 from jobresults.telemetry.control_characters import escape
+from jobresults.telemetry.redaction import hide
 
+# Where a secret may stand: the other members are ours, or were cleaned when they were bound.
+_FREE_TEXTS = frozenset({"message", "exc_info", "stack_info", "path"})
 _TEXT_FIELDS = ("bytes", "duration_ms", "client_ip", "request_id", "job_id")
 
 
@@ -26,8 +29,8 @@ class TextFormatter(logging.Formatter):
             if (value := getattr(record, name, None)) is not None:
                 line += f" {name}={value}"
         trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
-        below = "\n".join(filter(None, [trace, record.stack_info]))
-        return "\n  ".join(map(escape, [line, *below.splitlines()]))
+        below = hide("\n".join(filter(None, [trace, record.stack_info])))
+        return "\n  ".join(map(escape, [hide(line), *below.splitlines()]))
 
 
 class JsonFormatter(json.JsonFormatter):
@@ -57,6 +60,8 @@ class JsonFormatter(json.JsonFormatter):
             log_data.update((name, source[name]) for name in names if name in source)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        for name in _FREE_TEXTS & log_data.keys():
+            log_data[name] = hide(str(log_data[name]))
         return {name: _encodable(value) for name, value in log_data.items()}
 
 

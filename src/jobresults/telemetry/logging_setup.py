@@ -10,6 +10,7 @@ from typing import Any
 from dictconfig_logging import LoggingOptions, Role, logging_config
 from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
+from jobresults.telemetry.redaction import keep_secret
 
 
 def configure_logging(settings: Settings, role: Role) -> None:
@@ -23,10 +24,12 @@ def configure_logging(settings: Settings, role: Role) -> None:
 
 def logging_dict(settings: Settings, role: Role) -> dict[str, Any]:
     """The process's dict, as gunicorn's `logconfig_dict` wants it; makes the directory it names.
+    From now on the secrets of these settings are hidden in every line.
 
     Raises:
         ConfigurationError: the log directory cannot be written.
     """
+    keep_secret(settings)
     chosen = settings.logging
     config = logging_config(
         role,

@@ -6,18 +6,23 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, Response, redirect
+from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.principal import Scope
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
 from jobresults.web import (
+    account_bodies,
     alert_bodies,
     alerts,
     bodies,
     jobs,
+    keys,
+    login,
     problems,
     reference,
+    reference_page,
     results,
     score,
     silence_link,
@@ -25,22 +30,45 @@ from jobresults.web import (
     status,
     submit,
     tasks,
+    users,
 )
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
+from jobresults.web.proxies import TrustedProxies
+from jobresults.web.query import refuse_repeated
 from jobresults.web.request_context import RequestContext
-from jobresults.web.routing import PUBLIC, Answer, Route
+from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Answer, Route
+from jobresults.web.security_headers import security_headers
 from jobresults.web.services import build
 
 _JOB = Answer("The job", bodies.JobBody)
-_ACCEPTED = Answer("Accepted: committed to the ledger", bodies.JobBody)
+_ACCEPTED = Answer(
+    "Accepted: committed to the ledger", bodies.JobBody, headers=("Location", "Retry-After")
+)
 _EACH = Answer("An array: what became of each job in it, committed or refused", bodies.BulkBody)
-_PENDING = Answer("Not yet: the job as it is", bodies.JobBody)
-_ENDED = Answer("Ended within the wait: the job with its result or error", bodies.JobBody)
-_RESULT = Answer("What the task returned, byte for byte")
-_UNCHANGED = Answer("The caller has it already", content_type=None)
-_LOGS = Answer("Log lines", bodies.LogPage, also_as="text/event-stream")
+_PENDING = Answer("Not yet: the job as it is", bodies.JobBody, headers=("Retry-After",))
+_ENDED = Answer(
+    "Ended within the wait: the job with its result or error", bodies.JobBody, headers=("Location",)
+)
+_ANYTHING = {
+    "description": "Any JSON value; GET /v1/tasks has its schema",
+    "examples": [{"score": 612}],
+}
+_RESULT = Answer("What the task returned, byte for byte", schema=_ANYTHING, headers=("ETag",))
+_UNCHANGED = Answer("The caller has it already", content_type=None, headers=("ETag",))
+_LOGS = Answer("Log lines", bodies.LogPage, also_as=("text/event-stream",))
 _STATUS = Answer("How the process is", bodies.StatusBody)
+_USER = Answer("The account", account_bodies.UserBody)
+_USERS = Answer("A page of accounts", account_bodies.UserPage)
+_TOKEN = Answer("A token", account_bodies.TokenBody)
+_KEYS = Answer("The keys", account_bodies.KeyList)
+_KEY = Answer("The only sight of the key", account_bodies.IssuedKeyBody)
+_DONE = Answer("Done", content_type=None)
+_BODY_PROBLEMS = (400, 413, 415)
+_DOCUMENT = Answer("This document", schema={"type": "object", "examples": [{"openapi": "3.1.0"}]})
+_TEXT = {"type": "string", "examples": ["…"]}
+_PAGE = Answer("This document, to read", None, "text/html", schema=_TEXT)
+_ASSET = Answer("A file of the page", None, "text/javascript", also_as=("text/css",), schema=_TEXT)
 _SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "wait")
 _SUBMIT_PROBLEMS = (400, 409, 413, 415, 422)
 _RESULT_PROBLEMS = (404, 410, 424)
@@ -72,7 +100,7 @@ ROUTES = (
     Route("POST", "/v1/jobs/<job_id>/rerun", submit.rerun_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},
           (400, 404, 409, 422), parameters=_SUBMIT_HEADERS),
     Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: _LOGS}, (400, 404),
-          query=bodies.LogQuery),
+          parameters=("Last-Event-ID",), query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Tasks
@@ -94,15 +122,33 @@ ROUTES = (
     Route("POST", "/v1/silence-link", silence_link.silence_by_link, PUBLIC,
           {200: Answer("A page that says until when", None, "text/html")}, (400, 404, 413, 503),
           body=alert_bodies.SilenceForm, query=alert_bodies.LinkQuery, body_type="application/x-www-form-urlencoded"),
+    # People
+    Route("POST", "/register", login.register, PUBLIC, {201: _USER}, (*_BODY_PROBLEMS, 403, 409, 429, 503),
+          body=account_bodies.RegisterBody),
+    Route("POST", "/login", login.log_in, PUBLIC, {200: _TOKEN}, (*_BODY_PROBLEMS, 401, 404, 429, 503),
+          body=account_bodies.LoginBody),
+    Route("POST", "/logout", login.log_out, ANYONE_KNOWN, {204: _DONE}, (409,)),
+    Route("GET", "/user/", users.list_users, Scope.ADMIN, {200: _USERS}, (400,), query=account_bodies.UserQuery),
+    Route("POST", "/user/", users.create_user, Scope.ADMIN, {201: _USER}, (*_BODY_PROBLEMS, 409, 429),
+          body=account_bodies.NewUserBody),
+    Route("GET", "/user/<user_id>", users.get_user, ANYONE_KNOWN, {200: _USER}, (404,)),
+    Route("PATCH", "/user/<user_id>", users.change_user, ANYONE_KNOWN, {200: _USER}, (*_BODY_PROBLEMS, 404, 409, 429),
+          body=account_bodies.UserChangeBody),
+    Route("DELETE", "/user/<user_id>", users.delete_user, ANYONE_KNOWN, {204: _DONE}, (404, 409)),
+    # API keys
+    Route("GET", "/v1/api-keys", keys.list_api_keys, Scope.ADMIN, {200: _KEYS}, (400,), query=account_bodies.KeyQuery),
+    Route("POST", "/v1/api-keys", keys.issue_api_key, Scope.ADMIN, {201: _KEY}, _BODY_PROBLEMS,
+          body=account_bodies.NewKeyBody),
+    Route("DELETE", "/v1/api-keys/<key_id>", keys.revoke_api_key, Scope.ADMIN, {204: _DONE}, (404,)),
     # Probes
     Route("GET", "/status", status.get_status, PUBLIC, {200: _STATUS}),
     Route("GET", "/status/live", status.get_status, PUBLIC, {200: _STATUS}),
     Route("GET", "/status/ready", status.get_readiness, PUBLIC,
           {200: _STATUS, 503: Answer("No traffic, please", bodies.StatusBody)}),
     # Reference
-    Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: Answer("This document")}),
-    Route("GET", "/docs", reference.docs, PUBLIC, {200: Answer("This document, to read", None, "text/html")}),
-    Route("GET", "/docs/<path:asset>", reference.asset, PUBLIC, {200: Answer("A file of the page", None, "*/*")},
+    Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: _DOCUMENT}),
+    Route("GET", "/docs", reference_page.docs, PUBLIC, {200: _PAGE}),
+    Route("GET", "/docs/<path:asset>", reference_page.asset, PUBLIC, {200: _ASSET},
           (404,)),
 )
 # fmt: on
@@ -115,18 +161,23 @@ def create_app(settings: Settings) -> Flask:
     Raises:
         ConfigurationError
     """
+    sentry.start(settings, flask=True)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     problems.install(app)
     install(app, ROUTES)
     app.add_url_rule("/", "home", lambda: redirect("/docs"))
-    app.extensions["openapi"] = functools.cache(lambda: reference.document(ROUTES, settings))
     app.extensions["jobresults"] = services = build(settings)
-    app.after_request(_not_stored)
+    app.extensions["openapi"] = functools.cache(
+        lambda: reference.document(ROUTES, settings, services.catalog)
+    )
+    app.after_request(_with_defaults)
     app.wsgi_app = RequestContext(app.wsgi_app).serve  # type: ignore[method-assign]
     if settings.web.fast_lane:
         app.wsgi_app = FastLane(app.wsgi_app, services).serve  # type: ignore[method-assign]
+    if settings.web.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.web).serve  # type: ignore[method-assign]
     services.start()
     return app
 
@@ -143,9 +194,11 @@ def install(app: Flask, routes: Iterable[Route]) -> None:
         )
 
 
-def _not_stored(response: Response) -> Response:
+def _with_defaults(response: Response) -> Response:
     """What a view says nothing else about is of this moment and for this caller."""
     response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in security_headers(request.environ):
+        response.headers.setdefault(name, value)
     return response
 
 
@@ -153,6 +206,7 @@ def _guarded(route: Route) -> Callable[..., BaseResponse]:
     @functools.wraps(route.view)
     def view(**arguments: Any) -> Response:
         authorize(route.scope)
+        refuse_repeated(route.once)
         return route.view(**arguments)
 
     return view

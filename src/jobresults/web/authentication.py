@@ -1,39 +1,43 @@
-"""Who calls, and whether the route lets them: every route declares a scope or is public."""
+"""Who calls, and whether the route lets them: every route declares who may call it."""
 
 from __future__ import annotations
 
 from flask import g, request
 
-from jobresults.accounts.api_keys import KeyRing, Principal, Scope
+from jobresults.accounts.key_ring import KeyRing
+from jobresults.accounts.principal import Principal, Scope
 from jobresults.errors import Forbidden, Unauthenticated
 from jobresults.telemetry.logging_context import bind
+from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Access
 from jobresults.web.services import services
 
 
-def authorize(scope: Scope | None) -> None:
-    """Let the request pass if its key has the scope; None lets everyone pass.
+def authorize(access: Access) -> None:
+    """Let the request pass if its caller has the scope that the route wants.
 
     Raises:
         Unauthenticated, Forbidden, LedgerUnavailable
     """
-    if scope is not None:
+    if access is not PUBLIC:
         credentials = request.headers.get("Authorization", "")
+        scope = None if access is ANYONE_KNOWN else Scope(access)
         g.principal = authenticate(services().keys, credentials, scope)
 
 
-def authenticate(keys: KeyRing, credentials: str, scope: Scope) -> Principal:
-    """Who presents these credentials (the header `Authorization`), if their key has the scope.
+def authenticate(keys: KeyRing, credentials: str, scope: Scope | None) -> Principal:
+    """Who presents these credentials (the header `Authorization`), if they have the scope; None:
+    whoever they are.
 
     Raises:
         Unauthenticated, Forbidden, LedgerUnavailable
     """
     token = bearer_token(credentials)
     if not token:
-        raise Unauthenticated("send an API key: Authorization: Bearer <key>")
+        raise Unauthenticated("send an API key or a token of /login: Authorization: Bearer <key>")
     principal = keys.authenticate(token)
     bind(client=principal.client)
-    if scope not in principal.scopes:
-        raise Forbidden(f"this API key lacks the scope {scope.value!r}")
+    if scope is not None and scope not in principal.scopes:
+        raise Forbidden(f"these credentials lack the scope {scope.value!r}")
     return principal
 
 

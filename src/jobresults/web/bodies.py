@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     RootModel,
@@ -18,14 +20,44 @@ from pydantic import (
 MAX_BULK_JOBS = 1_000
 
 StateName = Literal["queued", "running", "succeeded", "failed", "canceled"]
+# Without U+FFFD: that is how bytes of a path that are not UTF-8 arrive, whichever they were.
 CustomerName = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ufffd]+$"),
+    Field(examples=["ann"]),
 ]
 Tag = Annotated[
-    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(examples=["nightly"]),
 ]
 FilterText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
-JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+JobId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+    Field(examples=["019a0000-0000-7000-8000-000000000000"]),
+]
+
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _rfc3339(value: object) -> object:
+    if not (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        raise ValueError("must be a time with its offset, like 2026-01-31T12:00:00Z")
+    return value
+
+
+def _no_text(value: object) -> object:
+    if isinstance(value, str | bool):
+        raise ValueError("must be a number, not a text or a truth value")
+    return value
+
+
+# pydantic would take numbers for times, and texts for numbers, which the document does not say.
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+Whole = Annotated[int, BeforeValidator(_no_text)]
+Number = Annotated[float, BeforeValidator(_no_text)]
 
 
 class _Request(BaseModel):
@@ -36,17 +68,19 @@ class SubmitBody(_Request):
     """A job to be done."""
 
     task: str = Field(
-        max_length=100, description="Name of a registered task; GET /v1/tasks lists them"
+        max_length=100,
+        examples=["score"],
+        description="Name of a registered task; GET /v1/tasks lists them",
     )
     params: dict[str, Any] = Field(default_factory=dict, description="The task's parameters")
     customer: CustomerName | None = Field(None, description="Whose data this is")
     queue: str | None = Field(None, max_length=100, description="Default: the task's")
-    delay_seconds: float | None = Field(None, ge=0, description="Run not before so many seconds")
-    run_at: AwareDatetime | None = Field(
-        None, description="Run not before this time (RFC 3339 with offset)"
+    delay_seconds: Number | None = Field(None, ge=0, description="Run not before so many seconds")
+    run_at: Time | None = Field(None, description="Run not before this time (RFC 3339 with offset)")
+    max_attempts: Whole | None = Field(
+        None, ge=1, description="Starts at most; default: the task's"
     )
-    max_attempts: int | None = Field(None, ge=1, description="Starts at most; default: the task's")
-    timeout_seconds: float | None = Field(
+    timeout_seconds: Number | None = Field(
         None, gt=0, description="Of one attempt; default: the task's"
     )
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding it again")
@@ -85,8 +119,8 @@ class ListQuery(_Request):
     customer: FilterText | None = None
     tag: FilterText | None = None
     q: FilterText | None = Field(None, description="Text in task, customer or error; or a job's id")
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
     cursor: JobId | None = Field(None, description="`next_cursor` of the page before")
     limit: int = Field(50, ge=1, le=100)
 
@@ -156,6 +190,7 @@ class JobBody(BaseModel):
     links: Links
     result: Any = Field(None, description="Only once succeeded")
     error: JobErrorBody | None = Field(None, description="Only once failed, canceled or expired")
+    sentry_event_id: str | None = Field(None, description="For operators only")
 
 
 class JobPage(BaseModel):

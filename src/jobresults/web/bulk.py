@@ -17,7 +17,7 @@ from jobresults.web.document import job_json
 from jobresults.web.problems import problem
 from jobresults.web.request_body import JsonBody, parse
 from jobresults.web.services import principal, services
-from jobresults.web.submission import from_body, origin
+from jobresults.web.submission import check_customer, from_body, origin
 
 
 def submit_all(body: JsonBody) -> Response:
@@ -26,6 +26,7 @@ def submit_all(body: JsonBody) -> Response:
     Raises:
         InvalidRequest: an empty or too long array, or `wait`, which is for one job alone. (`Prefer:
             wait` is only a preference, and ignored.)
+        Forbidden: one of the jobs is for a customer whom the API key does not reach.
         IdempotencyInFlight, IdempotencyMismatch, LedgerUnavailable: nothing was accepted.
     """
     documents = body.document
@@ -36,7 +37,11 @@ def submit_all(body: JsonBody) -> Response:
     if "wait" in request.args:
         message = "is for one job; submit the array without it, then GET /v1/jobs?id=…&id=…"
         raise InvalidRequest(f"wait: {message}", [{"path": "wait", "message": message}])
-    answers = services().submissions.submit_all(_submissions(documents, origin(body.canonical)))
+    submissions = list(_submissions(documents, origin(body.canonical)))
+    for place, submission in enumerate(submissions):
+        if isinstance(submission, Submission):
+            check_customer(submission.customer, f"[{place}].")
+    answers = services().submissions.submit_all(submissions)
     accepted = [answer for answer in answers if isinstance(answer, Accepted)]
     head = f'{{"accepted": {len(accepted)}, "rejected": {len(answers) - len(accepted)}, "jobs": ['
     for_operator = principal().is_operator

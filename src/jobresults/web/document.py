@@ -64,6 +64,8 @@ def job_document(
     error = job_error(record, for_operator=for_operator)
     if error is not None:
         document["error"] = error
+    if for_operator and record.sentry_event_id is not None:
+        document["sentry_event_id"] = record.sentry_event_id
     return document
 
 

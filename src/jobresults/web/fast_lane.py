@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.principal import Scope
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import bound
 from jobresults.web import problems, results
 from jobresults.web.authentication import authenticate, bearer_token
 from jobresults.web.reply import Reply
 from jobresults.web.request_context import request_id
-from jobresults.web.services import Services
+from jobresults.web.security_headers import security_headers
+from jobresults.web.services import Services, visible_to
 
 _SCOPE = Scope.READ
 _ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -46,6 +47,7 @@ class FastLane:
             with bound(request_id=id_):
                 reply = self._answer(environ, *asked)
         reply.add_header("X-Request-ID", id_)
+        reply.headers.extend(security_headers(environ))
         return reply.send(start_response)
 
     def _from_memory(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply | None:
@@ -54,7 +56,7 @@ class FastLane:
         principal = self._services.keys.remembered(token)
         if principal is None or _SCOPE not in principal.scopes:
             return None
-        record = self._services.reader.remembered(job_id, principal.owner)
+        record = self._services.reader.remembered(job_id, visible_to(principal))
         if record is None or record.state != State.SUCCEEDED:
             return None
         return results.ended_reply(record, results.Question(job_id, wait, principal, environ))

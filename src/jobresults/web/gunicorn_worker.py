@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import time
 from datetime import timedelta
 from email.utils import formatdate
 from typing import Any
 
 import gevent
+from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
+from gunicorn.http.errors import InvalidHeader
 from gunicorn.workers.ggevent import GeventWorker
 
+from jobresults.web import problems
+from jobresults.web.security_headers import security_headers
+
 _SHORT_BYTES = 65_536
+_DETAIL_CHARACTERS = 200
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::[0-9]{1,5})?")
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -26,12 +34,20 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def init_process(self) -> None:
         """Called after the fork; returns when the worker ends."""
         wsgi.Response = OneWriteResponse  # `wsgi.create` takes a class, but is not given one
+        util.write_error = write_problem
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, then let others run: a client that always has its next request ready
         would starve them, as reading what is there already does not switch greenlets.
+
+        Raises:
+            InvalidHeader: HTTP/1.1 wants one valid `Host` (RFC 9112, 3.2); gunicorn only refuses
+                a second one.
         """
+        host = next((value for name, value in req.headers if name == "HOST"), None)
+        if not (_HOST.fullmatch(host) if host else req.version < (1, 1)):
+            raise InvalidHeader("HOST", req=req)
         super().handle_request(listener_name, req, sock, addr)
         gevent.sleep(0)
 
@@ -61,6 +77,14 @@ class OneWriteResponse(wsgi.Response):  # type: ignore[misc]
         sent_bytes = self.sock.send(message)
         if sent_bytes < len(message):
             self.sock.sendall(message[sent_bytes:])
+
+
+def write_problem(sock: Any, status: int, reason: str, detail: str) -> None:
+    """Refuse what is not even HTTP in the shape of all problems, instead of gunicorn's page."""
+    reply = problems.of_status("", status, detail[:_DETAIL_CHARACTERS] or reason)
+    headers = [*reply.all_headers, *security_headers({}), ("Connection", "close")]
+    lines = [f"HTTP/1.1 {status} {reason}", *[f"{name}: {value}" for name, value in headers]]
+    util.write_nonblock(sock, "\r\n".join([*lines, "\r\n"]).encode("latin-1") + reply.body)
 
 
 @functools.lru_cache(maxsize=1)

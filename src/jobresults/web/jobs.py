@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +17,9 @@ from jobresults.web.bodies import ListQuery, LogQuery
 from jobresults.web.document import job_document, job_json, rfc3339
 from jobresults.web.preferences import wait_seconds
 from jobresults.web.request_body import parse
-from jobresults.web.services import owner, principal, read_job, services, wait_for
+from jobresults.web.services import principal, read_job, services, visible, wait_for
 
+_EVENT_ID = re.compile(r"[0-9]{1,18}")
 _FOLLOW_SECONDS = 0.5
 _FOLLOW_AT_MOST_SECONDS = 600.0
 
@@ -35,7 +37,7 @@ def list_jobs() -> Response:
     records, next_cursor = reading.page(
         services().database,
         reading.Filter(
-            owner=owner(),
+            visible=visible(),
             ids=query.id,
             state=query.state,
             task=query.task,
@@ -96,7 +98,8 @@ def job_logs(job_id: str) -> Response:
         == "text/event-stream"
     ):
         # How a browser's EventSource says where it was cut off.
-        after = request.headers.get("Last-Event-ID", query.after, type=int)
+        last = request.headers.get("Last-Event-ID", "")
+        after = int(last) if _EVENT_ID.fullmatch(last) else query.after
         response = Response(
             stream_with_context(_follow(job_id, after)), mimetype="text/event-stream"
         )

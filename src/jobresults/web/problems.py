@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from jobresults.errors import RedisUnavailable, RequestError, Unavailable
+from jobresults.errors import RedisUnavailable, RequestError, TooManyRequests, Unavailable
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import current
 from jobresults.web.reply import Reply
 
@@ -20,9 +22,13 @@ _CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "payload_too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",
+    417: "expectation_failed",
+    431: "headers_too_large",
+    501: "not_implemented",
 }
 
 _DETAILS = {
@@ -51,8 +57,15 @@ def problem(path: str, status: int, code: str, title: str, detail: str, **extra:
     return Reply(status, text, "application/problem+json")
 
 
+def of_status(path: str, status: int, detail: str) -> Reply:
+    """The problem that has no name but its status."""
+    return problem(
+        path, status, _CODES.get(status, f"http_{status}"), HTTPStatus(status).phrase, detail
+    )
+
+
 def reply_to(error: Exception, method: str, path: str) -> Reply:
-    """The problem that a failure is to the caller; all that is unforeseen is logged."""
+    """The problem that a failure is to the caller; the unforeseen is logged, and goes to Sentry."""
     if isinstance(error, RequestError):
         return _request_error(error, path)
     if isinstance(error, Unavailable):
@@ -61,7 +74,10 @@ def reply_to(error: Exception, method: str, path: str) -> Reply:
         reply = problem(path, 503, error.code, error.title, detail)
         reply.add_header("Retry-After", str(RETRY_AFTER_SECONDS))
         return reply
-    logger.error("unforeseen error in %s %s", method, path, exc_info=error)
+    route = request.url_rule.rule if has_request_context() and request.url_rule else path
+    event_id = sentry.capture(error, request=sentry.Request(method, path, route))
+    known = {"sentry_event_id": event_id, "http_route": f"{method} {route}"}
+    logger.error("unforeseen error in %s %s", method, path, exc_info=error, extra=known)
     detail = "An unforeseen error; it has been logged."
     return problem(path, 500, "internal_error", "Internal error", detail)
 
@@ -80,6 +96,8 @@ def _request_error(error: RequestError, path: str) -> Reply:
         reply.add_header("WWW-Authenticate", 'Bearer realm="jobresults"')
     if error.code == "idempotency_in_flight":
         reply.add_header("Retry-After", "1")
+    if isinstance(error, TooManyRequests):
+        reply.add_header("Retry-After", str(error.retry_after_seconds))
     return reply
 
 

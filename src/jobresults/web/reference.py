@@ -1,78 +1,27 @@
-"""The API's own description: `/openapi.json` (OpenAPI 3.1, made from the routes) and `/docs` to
-read it.
-"""
+"""The API's own description: `/openapi.json` (OpenAPI 3.1), made from the routes and the tasks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from importlib.resources import files
 from typing import Any
 
 from flask import Response, current_app, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from jobresults.errors import NotFound
+from jobresults.jobs.catalog import Catalog
 from jobresults.settings import Settings
 from jobresults.web.bodies import ProblemBody
-from jobresults.web.routing import PUBLIC, Answer, Route, phrase
+from jobresults.web.examples import example_of
+from jobresults.web.operation_links import links_from
+from jobresults.web.reference_parameters import HEADERS, PARAMETERS, PATH
+from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Access, Answer, Route, phrase
+from jobresults.web.task_schemas import add_tasks
 
 _REF = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:path:)?(\w+)>")
-_ASSETS = {
-    "swagger_bundle.js": "text/javascript",
-    "swagger_preset.js": "text/javascript",
-    "swagger_style.css": "text/css",
-    "start.js": "text/javascript",
-}
-_START = """window.addEventListener("load", () => SwaggerUIBundle({
-  url: "/openapi.json", dom_id: "#reference", deepLinking: true, tryItOutEnabled: true,
-  presets: [SwaggerUIBundle.presets.apis], validatorUrl: null,
-}));
-"""
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>jobresults: API reference</title>
-<link rel="stylesheet" href="/docs/swagger_style.css">
-<link rel="icon" href="data:,">
-</head>
-<body>
-<div id="reference"></div>
-<script src="/docs/swagger_bundle.js"></script>
-<script src="/docs/start.js"></script>
-</body>
-</html>
-"""
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "job_id": {"in": "query", "required": True, "schema": {"type": "string", "format": "uuid"}},
-    "cust_id": {"in": "query", "required": True, "schema": {"type": "string", "minLength": 1}},
-    "wait": {
-        "in": "query",
-        "schema": {"type": "number", "minimum": 0},
-        "description": "Wait up to so many seconds for the job to end, the cap at most",
-    },
-    "Prefer": {
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": "`wait=N` (RFC 7240): as `wait`",
-    },
-    "If-None-Match": {"in": "header", "schema": {"type": "string"}},
-    "Idempotency-Key": {
-        "in": "header",
-        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        "description": "The same key and request within 24 h give the same job",
-    },
-    "traceparent": {
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": "W3C Trace Context",
-    },
-}
 
 
 def openapi_json() -> Response:
@@ -80,48 +29,37 @@ def openapi_json() -> Response:
     return jsonify(current_app.extensions["openapi"]())
 
 
-def docs() -> Response:
-    """Show the API reference."""
-    response = Response(_PAGE, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "frame-ancestors 'none'"
-    )
-    return response
-
-
-def asset(asset: str) -> Response:
-    """Serve a file of the API reference page."""
-    if asset not in _ASSETS:
-        raise NotFound("no such page")
-    content = _START.encode() if asset == "start.js" else (files("offapi") / asset).read_bytes()
-    response = Response(content, mimetype=_ASSETS[asset])
-    response.headers["Cache-Control"] = "public, max-age=86400"
-    return response
-
-
-def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document of these routes."""
+def document(routes: Iterable[Route], settings: Settings, catalog: Catalog) -> dict[str, Any]:
+    """The OpenAPI document of these routes; what they take depends on the tasks and the limits."""
     routes = tuple(routes)
+    schemas = _schemas(routes)
+    add_tasks(schemas, settings, catalog)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(
-            route
-        )
+        operations = paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})
+        operations[route.method.lower()] = _operation(route, routes, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "jobresults",
             "version": version("jobresults"),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Hand in work, get a job id, come back for the result. "
             f"Waits are capped at {settings.web.wait_cap_seconds:g} s, "
-            f"bodies at {settings.web.max_body_bytes} bytes.",
+            f"bodies at {settings.web.max_body_bytes} bytes. JSON is read strictly: no duplicate "
+            "keys, no NUL, no NaN. What is not well-formed HTTP is a problem, too: 400, 414 (long "
+            "target), 417, 431 (headers), 501 (transfer coding).",
         },
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": _schemas(routes),
+            "schemas": schemas,
             "securitySchemes": {
-                "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key"}
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, or a token of POST /login",
+                }
             },
         },
     }
@@ -149,24 +87,20 @@ def _schemas(routes: Iterable[Route]) -> dict[str, Any]:
     return schemas
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, routes: Iterable[Route], schemas: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": route.view.__name__ + ("_live" if route.path.endswith("/live") else ""),
+        "operationId": route.operation_id,
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [] if route.scope is PUBLIC else [{"apiKey": [str(route.scope)]}],
-        "parameters": [
-            *(
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                for name in _VARIABLE.findall(route.path)
-            ),
-            *({"name": name, **_PARAMETERS[name]} for name in route.parameters),
-            *_query_parameters(route.query),
-        ],
+        "security": _security(route.scope),
+        "parameters": _parameters(route),
         "responses": {
-            **{str(status): _answer(answer) for status, answer in route.answers.items()},
             **{
-                str(status): _problem(status)
+                str(status): _answer(answer, links_from(route, answer, routes), schemas)
+                for status, answer in route.answers.items()
+            },
+            **{
+                str(status): _problem(status, route)
                 for status in route.all_problems
                 if status not in route.answers
             },
@@ -175,9 +109,27 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = {
             "required": True,
-            "content": {route.body_type: {"schema": _ref(route.body)}},
+            "content": {route.body_type: _media(_ref(route.body), schemas)},
         }
     return operation
+
+
+def _security(access: Access) -> list[dict[str, list[str]]]:
+    if access is PUBLIC:
+        return []
+    return [{"apiKey": [] if access is ANYONE_KNOWN else [str(access)]}]
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    text = {"type": "string"}
+    return [
+        *(
+            {"name": name, "in": "path", "required": True, "schema": PATH.get(name, text)}
+            for name in _VARIABLE.findall(route.path)
+        ),
+        *({"name": name, **PARAMETERS[name]} for name in route.parameters),
+        *_query_parameters(route.query),
+    ]
 
 
 def _query_parameters(model: type[BaseModel] | None) -> Iterable[dict[str, Any]]:
@@ -188,25 +140,62 @@ def _query_parameters(model: type[BaseModel] | None) -> Iterable[dict[str, Any]]
         yield {
             "name": name,
             "in": "query",
-            "schema": field,
+            "schema": _never_null(field),
             "required": name in schema.get("required", ()),
         }
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
-    if answer.content_type is None:
-        return {"description": answer.description}
-    schema = {} if answer.model is None else _ref(answer.model)
-    content: dict[str, Any] = {answer.content_type: {"schema": schema}}
-    if answer.also_as is not None:
-        content[answer.also_as] = {"schema": {"type": "string"}}
-    return {"description": answer.description, "content": content}
+def _never_null(field: dict[str, Any]) -> dict[str, Any]:
+    """A query string has no null: a parameter is there or not."""
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return field
+    rest = {name: value for name, value in field.items() if name not in ("anyOf", "default")}
+    return {**rest, **kinds[0]}
 
 
-def _problem(status: int) -> dict[str, Any]:
+def _answer(answer: Answer, links: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "description": answer.description,
+        "headers": _headers(("X-Request-ID", *answer.headers)),
+    }
+    if links:
+        described["links"] = links
+    if answer.content_type is not None:
+        schema = answer.schema if answer.model is None else _ref(answer.model)
+        described["content"] = {answer.content_type: _media(schema, schemas)}
+        for kind in answer.also_as:
+            described["content"][kind] = {"schema": {"type": "string"}}
+    return described
+
+
+def _media(schema: Mapping[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": schema, "example": example_of(schema, schemas)}
+
+
+def _problem(status: int, route: Route) -> dict[str, Any]:
+    names = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}.get(status, ())
+    example = {
+        "type": "urn:jobresults:problem:…",
+        "title": phrase(status),
+        "status": status,
+        "detail": "What is wrong, and what helps",
+        "instance": route.path,
+        "code": "…",
+        "request_id": "019a000000007000800000000000000a",
+        "error": "What is wrong, and what helps",
+    }
     return {
         "description": phrase(status),
-        "content": {"application/problem+json": {"schema": _ref(ProblemBody)}},
+        "headers": _headers(("X-Request-ID", *names)),
+        "content": {"application/problem+json": {"schema": _ref(ProblemBody), "example": example}},
+    }
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: {"description": HEADERS[name][0], "required": True, "schema": HEADERS[name][1]}
+        for name in names
     }
 
 

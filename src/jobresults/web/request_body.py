@@ -8,12 +8,20 @@ import json
 import re
 from typing import Any, NamedTuple, TypeVar
 
+import gevent
 import jiter
 from flask import current_app, request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from jobresults.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from jobresults.errors import (
+    BodyTooSlow,
+    InvalidRequest,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from jobresults.web.bodies import CustomerName
+from jobresults.web.services import services
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,10 +54,11 @@ def read_json() -> JsonBody:
         EmptyPayload: no body.
         UnsupportedMediaType: another type, or an encoded (compressed) body.
         PayloadTooLarge: over `web.max_body_bytes`.
+        BodyTooSlow: not here within `web.body_timeout_seconds`.
         InvalidRequest: not JSON, duplicate keys, NaN or infinity, lone surrogates, NUL, or nested
             over 200 deep.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if _is_encoded():
         raise UnsupportedMediaType("encoded bodies are not accepted; send the JSON as it is")
     body = _body()
     if not body.strip():
@@ -72,15 +81,34 @@ def _body() -> bytes:
     limit, length = current_app.config["MAX_CONTENT_LENGTH"], request.content_length
     if length is not None and length > limit:
         raise PayloadTooLarge(_TOO_LARGE)
-    try:
-        body: bytes = request.environ["wsgi.input"].read(limit + 1 if length is None else length)
-    except OSError as error:
-        raise InvalidRequest("the body was cut off on its way") from error
+    body = _read(limit + 1 if length is None else length)
     if len(body) > limit:
         raise PayloadTooLarge(_TOO_LARGE)
     if len(body) < (length or 0):
         raise InvalidRequest("the body was cut off on its way")
     return body
+
+
+def _read(size_bytes: int) -> bytes:
+    """So much of the body, or all there is. Who sends a byte now and then holds nothing up."""
+    seconds = services().settings.web.body_timeout_seconds
+    try:
+        with gevent.Timeout(seconds):
+            body: bytes = request.environ["wsgi.input"].read(size_bytes)
+    except gevent.Timeout as error:
+        raise BodyTooSlow(f"the body did not come whole within {seconds:g} s; send it") from error
+    except ParseException as error:
+        raise InvalidRequest(f"the body's chunks are malformed: {error}") from error
+    except OSError as error:
+        raise InvalidRequest("the body was cut off on its way") from error
+    return body
+
+
+def _is_encoded() -> bool:
+    """By the request's own word, or by a transfer coding, which servers pass on undone."""
+    content = request.headers.get("Content-Encoding", "identity").lower()
+    transfer = request.headers.get("Transfer-Encoding", "chunked").lower()
+    return (content, transfer) != ("identity", "chunked")
 
 
 def canonical(document: Any) -> str:

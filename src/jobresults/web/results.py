@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, request
 from werkzeug.http import parse_etags
 
-from jobresults.accounts.api_keys import Principal
+from jobresults.accounts.principal import Principal
 from jobresults.errors import Gone, InvalidRequest
 from jobresults.jobs.reading import UUID, JobRecord
 from jobresults.jobs.states import State
@@ -18,7 +18,7 @@ from jobresults.web.document import job_error, job_json, retry_after_seconds, rf
 from jobresults.web.preferences import read_preferred_wait, read_wait
 from jobresults.web.problems import problem
 from jobresults.web.reply import Reply
-from jobresults.web.services import Services, principal, services
+from jobresults.web.services import Services, principal, services, visible_to
 
 
 @dataclass(slots=True)
@@ -52,12 +52,12 @@ def answer(services: Services, question: Question) -> Reply:
     Raises:
         InvalidRequest, NotFound, Gone, LedgerUnavailable
     """
-    environ, owner = question.environ, question.principal.owner
+    environ, visible = question.environ, visible_to(question.principal)
     cap_seconds = services.settings.web.wait_cap_seconds
     record = services.bell.wait(
         question.job_id,
         read_wait(question.wait, read_preferred_wait(environ), cap_seconds),
-        lambda: services.reader.get(question.job_id, owner),
+        lambda: services.reader.get(question.job_id, visible),
         environ.get("gunicorn.socket"),
     )
     if not record.done:

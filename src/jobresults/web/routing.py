@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
+from typing import Any, Final, Literal, get_origin
 
 from flask import Response
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from jobresults.accounts.api_keys import Scope
+from jobresults.accounts.principal import Scope
 
-PUBLIC = None
+PUBLIC: Final = None
+# With any credentials that are good: the view itself looks whose they are.
+ANYONE_KNOWN: Final = "known"
+
+Access = Scope | Literal["known"] | None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A success and the model of its body, None: whatever the task returned.
+    """A success and the model of its body; None: `schema` says what it is.
 
-    `content_type` None: there is no body. `also_as`: another type the caller can ask for.
+    `content_type` None: there is no body. `also_as`: other types it may have, all of them text.
+    `headers` are always there.
     """
 
     description: str
     model: type[BaseModel] | None = None
     content_type: str | None = "application/json"
-    also_as: str | None = None
+    also_as: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Route:
     method: str
     path: str
     view: Callable[..., Response]
-    scope: Scope | None
+    scope: Access
     answers: Mapping[int, Answer]
     problems: tuple[int, ...] = ()
     body: type[BaseModel] | None = None
@@ -47,16 +58,42 @@ class Route:
     def summary(self) -> str:
         return (inspect.getdoc(self.view) or "").partition("\n")[0].rstrip(".")
 
+    @cached_property
+    def repeatable(self) -> frozenset[str]:
+        """The query parameters that may stand there more than once."""
+        return frozenset(
+            name for name, field in self._fields.items() if get_origin(field.annotation) is list
+        )
+
+    @cached_property
+    def once(self) -> frozenset[str]:
+        """The parameters, in query or header, that may stand there once."""
+        return frozenset({*self.parameters, *self._fields}) - self.repeatable
+
+    @property
+    def _fields(self) -> dict[str, FieldInfo]:
+        return {} if self.query is None else self.query.model_fields
+
     @property
     def tag(self) -> str:
         """The resource: the file its view stands in."""
-        return self.view.__module__.rpartition(".")[2].capitalize()
+        return self.view.__module__.rpartition(".")[2].partition("_")[0].capitalize()
 
     @property
     def all_problems(self) -> tuple[int, ...]:
         """Those it names, and those every route of its kind may answer."""
         always = () if self.scope is PUBLIC else (401, 403, 503)
-        return tuple(sorted({*self.problems, *always}))
+        of_body = () if self.body is None else (400, 408, 413, 415)
+        of_query = (400,) if self.once or self.repeatable else ()
+        return tuple(sorted({*self.problems, *always, *of_body, *of_query}))
+
+    @property
+    def operation_id(self) -> str:
+        return self.view.__name__ + ("_live" if self.path.endswith("/live") else "")
+
+    @property
+    def path_variables(self) -> list[str]:
+        return re.findall(r"<(?:\w+:)?(\w+)>", self.path)
 
 
 def phrase(status: int) -> str:

@@ -10,7 +10,7 @@ from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.states import State
 from jobresults.web.request_body import customer_name
 from jobresults.web.results import pending_reply, result_reply
-from jobresults.web.services import owner, principal, services
+from jobresults.web.services import principal, services, visible
 
 
 def get_score() -> Response:
@@ -30,6 +30,6 @@ def _latest(customer: str, *states: State) -> JobRecord | None:
         services().database,
         task=services().settings.tasks.score,
         customer=customer_name(customer),
-        owner=owner(),
+        visible=visible(),
         states=states,
     )

@@ -28,7 +28,7 @@ def run(server: Literal["gunicorn", "pywsgi"] = "gunicorn") -> NoReturn:
         assert entry.origin is not None
         configuration = Path(entry.origin).with_name("gunicorn.conf.py")
         command = [sys.executable, "-m", "gunicorn", "--config", str(configuration), "wsgi_app:app"]
-    os.execv(sys.executable, command)  # noqa: S606 - no shell
+    os.execv(sys.executable, command)  # nosec B606  # noqa: S606 - no shell
 
 
 def drain_when_stopping(worker: Any) -> None:

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from flask import current_app, g, request
 
-from jobresults.accounts.api_keys import KeyRing, Principal
+from jobresults.accounts.key_ring import KeyRing
+from jobresults.accounts.login_limits import LoginLimits
+from jobresults.accounts.logins import Logins
+from jobresults.accounts.passwords import Passwords
+from jobresults.accounts.principal import Principal
+from jobresults.accounts.tokens import Tokens
 from jobresults.alerts.links import SilenceLinks
 from jobresults.alerts.listing import Listing
 from jobresults.alerts.silences import Silences
@@ -17,12 +22,16 @@ from jobresults.jobs.estimate import Estimator
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.submission import Submissions
+from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.web.health import Health
+from jobresults.web.native_threads import NativeThreads
 from jobresults.web.waiting import DoneBell
 
 _NAME = "jobresults"
+# Each may take 19 MiB for 30 ms.
+_PASSWORD_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Services:
     redis: Client
     catalog: Catalog
     keys: KeyRing
+    passwords: Passwords
+    logins: Logins
     submissions: Submissions
     reader: JobReader
     estimator: Estimator
@@ -46,6 +57,7 @@ class Services:
         """Start what runs in the background."""
         self.bell.start()
         self.health.start()
+        self.keys.start()
 
 
 def build(settings: Settings) -> Services:
@@ -64,12 +76,17 @@ def build(settings: Settings) -> Services:
     redis = connect(settings.redis)
     reader = JobReader(database, redis, settings.web.result_cache_bytes)
     health = Health(database, redis, catalog.queues)
+    accounts = settings.accounts
+    tokens = Tokens(accounts) if accounts.token_keys else None
+    passwords = Passwords(NativeThreads(_PASSWORD_THREADS).run)
     return Services(
         settings=settings,
         database=database,
         redis=redis,
         catalog=catalog,
-        keys=KeyRing(database),
+        keys=KeyRing(database, tokens),
+        passwords=passwords,
+        logins=Logins(database, passwords, tokens, LoginLimits(redis, accounts), accounts),
         submissions=Submissions(database, redis, catalog, settings.jobs),
         reader=reader,
         estimator=Estimator(database, health.workers),
@@ -94,9 +111,14 @@ def principal() -> Principal:
     return found
 
 
-def owner() -> str | None:
-    """Whose jobs the running request may see; None means everyone's."""
-    return principal().owner
+def visible_to(principal: Principal) -> Visibility:
+    """The jobs there are for this caller."""
+    return Visibility(principal.owner, principal.customers)
+
+
+def visible() -> Visibility:
+    """The jobs there are for the running request."""
+    return visible_to(principal())
 
 
 def read_job(job_id: str) -> JobRecord:
@@ -106,7 +128,7 @@ def read_job(job_id: str) -> JobRecord:
         NotFound
         LedgerUnavailable: and there is no copy of it either.
     """
-    return services().reader.get(job_id, owner())
+    return services().reader.get(job_id, visible())
 
 
 def wait_for(job_id: str, seconds: float) -> JobRecord:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import request
 
-from jobresults.errors import InvalidRequest
+from jobresults.errors import Forbidden, InvalidRequest
 from jobresults.jobs.new_job import Submission
 from jobresults.jobs.submission import fingerprint
 from jobresults.telemetry.logging_context import current
@@ -38,6 +38,18 @@ def origin(canonical_body: str) -> dict[str, Any]:
         "request_id": request_id if isinstance(request_id, str) else None,
         "traceparent": trace if _TRACEPARENT.fullmatch(trace) else None,
     }
+
+
+def check_customer(customer: str | None, place: str = "") -> None:
+    """Make sure that the running request may submit for the customer. Whether there is anything of
+    another one is not told.
+
+    Raises:
+        Forbidden: its API key is limited to others.
+    """
+    customers = principal().customers
+    if customers is not None and customer not in customers:
+        raise Forbidden(f"{place}customer: this API key is limited to other customers")
 
 
 def from_body(body: SubmitBody, origin: dict[str, Any]) -> Submission:

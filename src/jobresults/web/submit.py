@@ -18,7 +18,7 @@ from jobresults.web.document import job_json, retry_after_seconds
 from jobresults.web.preferences import preferred_wait, wait_seconds
 from jobresults.web.request_body import canonical, customer_name, parse, read_json
 from jobresults.web.services import principal, read_job, services, wait_for
-from jobresults.web.submission import from_body, origin
+from jobresults.web.submission import check_customer, from_body, origin
 
 _tags: TypeAdapter[list[str]] = TypeAdapter(list[str])
 
@@ -86,6 +86,7 @@ def rerun_job(job_id: str) -> Response:
 
 
 def _accept(submission: Submission) -> Response:
+    check_customer(submission.customer)
     wait = wait_seconds()  # a malformed wish is refused before anything is accepted
     accepted = services().submissions.submit(submission)
     bind(job_id=accepted.job_id, task=submission.task, customer=submission.customer)

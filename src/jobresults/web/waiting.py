@@ -27,8 +27,7 @@ _SILENCE_SECONDS = 10.0
 
 _SWEEP_SECONDS = 1.0
 # After so many sweeps every job was looked up, every client looked at: thousands must cost little.
-_LEDGER_TURNS = 5
-_CLIENT_TURNS = 10
+_TURNS = 10
 _SLICE = 250
 
 
@@ -175,12 +174,12 @@ class DoneBell:
 
     def _sweep(self, turn: int) -> None:
         waiting = list(self._waiters)
-        for part in _in_slices(_in_turn(waiting, turn, _CLIENT_TURNS)):
+        for part in _in_slices(_in_turn(waiting, turn, _TURNS)):
             for waiter in [waiter for job_id in part for waiter in self._waiters.get(job_id, ())]:
                 if _has_hung_up(waiter.client):
                     waiter.has_left = True
                     waiter.woken.set()
-        turns = _LEDGER_TURNS if self._connected else 1
+        turns = _TURNS if self._connected else 1
         for part in _in_slices(_in_turn(waiting, turn, turns)):
             for job_id in self._ended(part):
                 self._wake(job_id)

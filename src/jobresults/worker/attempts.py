@@ -16,8 +16,11 @@ from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
+from jobresults.telemetry.sentry import Draft
+from jobresults.worker import failures
 from jobresults.worker.executor import timed_out
-from jobresults.worker.executor_process import ExecutorProcess, killed
+from jobresults.worker.executor_process import ExecutorProcess, Told, killed
 from jobresults.worker.guard import Guard
 
 logger = logging.getLogger(__name__)
@@ -48,6 +51,8 @@ class Attempt:
     ended_at: float = 0.0
     progress: Progress | None = None
     next_progress_event: float = 0.0
+    event: Draft | None = None
+    """For Sentry, once the ledger says that the job has failed."""
 
 
 @dataclass
@@ -267,6 +272,9 @@ class Attempts:
         self._end(self._open.popleft(), ending)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
+        attempt.event = failures.event_of(attempt.job, ending, attempt.event)
+        if attempt.event is not None:
+            ending = replace(ending, sentry_event_id=attempt.event.event_id)
         attempt.ending, attempt.ended_at = ending, time.monotonic()
         self.ended.append(attempt)
 
@@ -274,20 +282,24 @@ class Attempts:
         for told in self._executor.receive():
             if isinstance(told.said, list):
                 process.alerts.merge(told.said)
-                continue
-            if not self._open or told.number != self._open[0].number:
-                continue  # of one that was given up
-            attempt = self._open[0]
-            if isinstance(told.said, Ending):
-                self._run_seconds = max(
-                    told.ran_seconds, 0.8 * self._run_seconds + 0.2 * told.ran_seconds, 1e-5
-                )
-                self._end_first(told.said)
-            elif isinstance(told.said, Progress):
-                attempt.progress = told.said
-                self.words.progress[attempt.job.id] = (attempt.job, told.said)
-            elif isinstance(told.said, LogLine):
-                self.words.lines.append((attempt.job, told.said))
+            elif isinstance(told.said, bytes):
+                sentry.send(told.said)
+            elif self._open and told.number == self._open[0].number:
+                self._note(self._open[0], told)  # else of one that was given up
+
+    def _note(self, attempt: Attempt, told: Told) -> None:
+        if isinstance(told.said, Ending):
+            self._run_seconds = max(
+                told.ran_seconds, 0.8 * self._run_seconds + 0.2 * told.ran_seconds, 1e-5
+            )
+            self._end_first(told.said)
+        elif isinstance(told.said, Progress):
+            attempt.progress = told.said
+            self.words.progress[attempt.job.id] = (attempt.job, told.said)
+        elif isinstance(told.said, Draft):
+            attempt.event = told.said
+        elif isinstance(told.said, LogLine):
+            self.words.lines.append((attempt.job, told.said))
 
     def _replace_executor(self) -> None:
         """End the executor and have a fresh one run what has not begun."""

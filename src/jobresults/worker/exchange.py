@@ -140,8 +140,7 @@ class Exchange:
 
     def _note(self, pipeline: Pipeline, news: News, *, busy: bool) -> None:
         keep_seconds = self._copies.keep_seconds(len(news.ended))
-        for record in news.ended:
-            hot.store(pipeline, record, keep_seconds)
+        hot.store(pipeline, news.ended, keep_seconds)
         succeeded = sum(record.state == State.SUCCEEDED for record in news.ended)
         self.presence.note_started(pipeline, news.started)
         self.presence.note_left(pipeline, news.left)

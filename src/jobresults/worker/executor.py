@@ -14,6 +14,7 @@ import pickle
 import random
 import resource
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,17 +25,18 @@ from jobresults.alerts import process
 from jobresults.errors import InvalidRequest, PermanentError, UnknownTask
 from jobresults.jobs.catalog import Catalog, ResultError, Task
 from jobresults.jobs.context import JobContext, running
-from jobresults.jobs.outcome import JobError
+from jobresults.jobs.outcome import JobError, is_tried_again
 from jobresults.jobs.running import Claimed
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
+from jobresults.worker.isolation import DONE, Isolation
 from jobresults.worker.report import AlertPipe, LogShipper, Report, TaskTimeout
 
 NAME = b"jr-executor"
 
-_ALERTS_SECONDS = 0.3
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 
@@ -50,6 +52,7 @@ class Executor:
         self._reports = reports
         self._board = board
         self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
+        self._isolation = Isolation(self._serve_isolated)
         self._alerts = AlertPipe()
 
     def serve(self, parent_pid: int) -> NoReturn:
@@ -65,7 +68,7 @@ class Executor:
             process.alerts.send_through(self._alerts, first_at_once=True)
             left = self._settings.worker.executor_max_jobs
             while left > 0 and (batch := read_frame(self._jobs)) is not None:
-                for number, fields in pickle.loads(batch):  # noqa: S301 - from our own parent
+                for number, fields in pickle.loads(batch):  # nosec B301  # noqa: S301 - from our own parent
                     if not self._board.begin(number):
                         continue
                     left -= 1
@@ -87,36 +90,44 @@ class Executor:
             report.error(JobError("unknown_task", "Unknown task", error.detail))
             return True
         if task.options.isolation == "process":
-            return self._run_isolated(task, number, job)
+            return self._run_isolated(number, job)
+        self._isolation.stop()
         fit = self._attempt(task, number, job, report)
         _flush()
         return fit and self._is_clean()
 
-    def _run_isolated(self, task: Task, number: int, job: Claimed) -> bool:
-        executor_pid = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                become_executor(executor_pid)
-                began_at_seconds = self._board.begun_at_seconds
-                report = Report(self._reports, number, began_at_seconds)
-                self._attempt(task, number, job, report)
-                self._board.report(number)
-            finally:
-                _leave(0)
-        self._board.child_pid = pid
-        _, status, usage = os.wait4(pid, 0)
-        kill_group(pid)  # what the task has started and left behind
+    def _run_isolated(self, number: int, job: Claimed) -> bool:
+        process = self._isolation.start(pickle.dumps((number, job.fields)))
+        self._board.child_pid = process.pid
+        died = self._isolation.finish(process)
         self._board.child_pid = 0
-        if self._board.has_reported(number):
+        if died is None or self._board.has_reported(number):
             return True
         # It may have died in the middle of a message: nothing must follow on this pipe.
-        self._board.child_ended(status, usage.ru_maxrss)
+        self._board.child_ended(*died)
         return False
+
+    def _serve_isolated(self, executor_pid: int, channel: socket.socket) -> NoReturn:
+        """In a process for one job: wait for it and run it."""
+        try:
+            become_executor(executor_pid)
+            with channel.makefile("rb") as stream:
+                message = read_frame(stream)
+            if message is not None:
+                number, fields = pickle.loads(message)  # nosec B301  # noqa: S301 - from our own parent
+                job = Claimed(*fields)
+                report = Report(self._reports, number, self._board.begun_at_seconds)
+                self._attempt(self._catalog.get(job.task), number, job, report)
+                self._board.report(number)
+                _flush()
+                channel.send(DONE)
+        finally:
+            _leave(0)
 
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
         self._shipper.ship_to(report)
         self._alerts.report = report
+        sentry.hand_over_to(report.task_event)
         context = JobContext(
             id=job.id,
             task=job.task,
@@ -138,7 +149,6 @@ class Executor:
             running(context),
         ):
             fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
-        process.alerts.flush(_ALERTS_SECONDS)
         self._shipper.ship_to(None)
         return fit
 
@@ -164,21 +174,19 @@ def _attempt(task: Task, job: Claimed, max_result_bytes: int, report: Report) ->
     try:
         value = _within(job.timeout_seconds, lambda: task.call(job.params), report)
         result = task.encode_result(value)
-    except TaskTimeout:
-        report.error(timed_out(job.timeout_seconds), traceback.format_exc())
+    except TaskTimeout as error:
+        _fail(job, report, timed_out(job.timeout_seconds), error, traceback.format_exc())
         return False
     except ResultError as error:
-        report.error(
-            JobError("result_not_serializable", "Result is not JSON", str(error), retryable=False)
-        )
+        code, title = "result_not_serializable", "Result is not JSON"
+        _fail(job, report, JobError(code, title, str(error), retryable=False), error)
     except PermanentError as error:
-        report.error(_task_error(error, retryable=False), traceback.format_exc())
+        _fail(job, report, _task_error(error, retryable=False), error, traceback.format_exc())
     except InvalidRequest as error:
-        report.error(
-            JobError("params_invalid", "Invalid parameters", error.detail, retryable=False)
-        )
+        code, title = "params_invalid", "Invalid parameters"
+        _fail(job, report, JobError(code, title, error.detail, retryable=False), error)
     except BaseException as error:  # noqa: BLE001 - a task may raise anything; all of it is its failure
-        report.error(_task_error(error, retryable=True), traceback.format_exc())
+        _fail(job, report, _task_error(error, retryable=True), error, traceback.format_exc())
         return isinstance(error, Exception) and not isinstance(error, MemoryError)
     else:
         if len(result) > max_result_bytes:
@@ -187,6 +195,17 @@ def _attempt(task: Task, job: Claimed, max_result_bytes: int, report: Report) ->
         else:
             report.result(result)
     return True
+
+
+def _fail(
+    job: Claimed, report: Report, error: JobError, cause: BaseException, trace: str | None = None
+) -> None:
+    """Report an error; if it is the job's last, then with an event for Sentry."""
+    if not is_tried_again(job, error):
+        draft = sentry.make(cause)
+        if draft is not None:
+            report.failure_event(draft)
+    report.error(error, trace)
 
 
 def timed_out(timeout_seconds: float) -> JobError:
@@ -223,12 +242,6 @@ def become_executor(parent_pid: int) -> None:
     if os.getppid() != parent_pid:
         os._exit(1)  # the parent died before the line above
     random.seed()
-
-
-def kill_group(pid: int) -> None:
-    """SIGKILL for a process and for all it has started."""
-    with suppress(ProcessLookupError, PermissionError):  # gone, and maybe another's by now
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _flush() -> None:

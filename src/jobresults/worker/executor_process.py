@@ -10,31 +10,30 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from jobresults.alerts.counts import Count
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.outcome import Ending, JobError
 from jobresults.jobs.running import Claimed, LogLine, Progress
 from jobresults.settings import Settings
+from jobresults.telemetry.sentry import Draft
 from jobresults.worker import executor, report
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer, frame
-from jobresults.worker.guard import Guard
+from jobresults.worker.guard import Guard, kill_group
 
 _READ_BYTES = 1 << 20
 _LEAVING_SECONDS = 1.0
-_fields = attrgetter(*Claimed.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an executor has told of one job: how far it is, a line, or how it ended; or, of any job,
-    which errors were logged.
+    """What an executor has told of one job: how far it is, a line, an event for Sentry, or how it
+    ended; or, of any job, which errors were logged.
     """
 
     number: int
-    said: Progress | LogLine | Ending | list[Count]
+    said: Progress | LogLine | Draft | bytes | Ending | list[Count]
     ran_seconds: float = 0.0
 
 
@@ -68,7 +67,7 @@ class ExecutorProcess:
         """Hand over jobs under their numbers. Never blocks: what the pipe does not hold goes out in
         `wait`.
         """
-        self._unsent += frame(pickle.dumps([(number, _fields(job)) for number, job in jobs]))
+        self._unsent += frame(pickle.dumps([(number, job.fields) for number, job in jobs]))
         self._flush()
 
     def wait(self, seconds: float) -> None:
@@ -103,8 +102,8 @@ class ExecutorProcess:
     def kill(self) -> None:
         """SIGKILL for it and for all its tasks have started."""
         if self.board.child_pid:
-            executor.kill_group(self.board.child_pid)
-        executor.kill_group(self.pid)
+            kill_group(self.board.child_pid)
+        kill_group(self.pid)
 
     def end(self) -> tuple[int, int]:
         """Kill it, unless it leaves by itself just now, and what its tasks have left behind. Its
@@ -149,6 +148,11 @@ def _parse(message: bytes) -> Told:
         return Told(number, LogLine(**json.loads(bytes(body))))
     if kind == report.ALERTS:
         return Told(number, [Count.from_json(count) for count in json.loads(bytes(body))])
+    if kind == report.FAILURE_EVENT:
+        event_id = bytes(body[: report.EVENT_ID_LENGTH]).decode()
+        return Told(number, Draft(event_id, bytes(body[report.EVENT_ID_LENGTH :])))
+    if kind == report.TASK_EVENT:
+        return Told(number, bytes(body))
     (ran_seconds,) = report.RAN_SECONDS.unpack_from(body)
     body = body[report.RAN_SECONDS.size :]
     if kind == report.RESULT:

@@ -4,6 +4,8 @@ guard sees to it that they end as well.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
@@ -24,7 +26,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - no word of it comes from outside
+        self._process = subprocess.Popen(  # nosec B603  # noqa: S603 - no word of it comes from outside
             ["/bin/sh", "-c", _SCRIPT],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -57,3 +59,9 @@ class Guard:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
         self._process.wait()
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL for a process and for all it has started."""
+    with suppress(ProcessLookupError, PermissionError):  # gone, and maybe another's by now
+        os.killpg(pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.redis_store import connect, ping
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
+from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
 from jobresults.worker.supervisor import Supervisor
 
@@ -28,6 +29,7 @@ def run(settings: Settings) -> int:
     """
     configure_logging(settings, "worker")
     start_alerts(settings)
+    sentry.start(settings)
     catalog = load_catalog(settings.tasks.modules)
     stop = StopFlag()
     worker = _make_worker(settings, catalog, stop)

@@ -18,15 +18,22 @@ from jobresults.alerts.flusher import Batch
 from jobresults.errors import Unavailable
 from jobresults.jobs.outcome import JobError
 from jobresults.jobs.running import LogLine
+from jobresults.telemetry.redaction import hide
+from jobresults.telemetry.sentry import Draft
 from jobresults.worker.frames import frame
 
 # First byte of each message to the supervisor; then the job's number, then the body.
 PROGRESS, LOG, RESULT, ERROR, ALERTS = b"P", b"L", b"R", b"E", b"A"
+# An event for Sentry: of a failure, to be sent if the job has failed with it; or one of the task's
+# own, to be sent as it is.
+FAILURE_EVENT, TASK_EVENT = b"F", b"S"
 HEAD = struct.Struct("!cQ")
 # What an outcome begins with: how long the attempt ran, in seconds.
 RAN_SECONDS = struct.Struct("!d")
+EVENT_ID_LENGTH = 32
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
+_ALERTS_SECONDS = 0.3
 _DETAIL_LENGTH = 2_000
 _TRACEBACK_LENGTH = 50_000
 
@@ -68,12 +75,19 @@ class Report:
         """Errors that were logged, by this job or an earlier one."""
         self._send(ALERTS, json.dumps([count.as_json() for count in counts]).encode())
 
+    def failure_event(self, draft: Draft) -> None:
+        """Before the error it belongs to."""
+        self._send(FAILURE_EVENT, draft.event_id.encode(), draft.envelope)
+
+    def task_event(self, envelope: bytes) -> None:
+        self._send(TASK_EVENT, envelope)
+
     def result(self, result: bytes) -> None:
-        self._release()
+        self._tell_rest()
         self._send(RESULT, self._ran(), result)
 
     def error(self, error: JobError, trace: str | None = None) -> None:
-        self._release()
+        self._tell_rest()
         report = {
             "error": asdict(error) | {"detail": _storable_text(error.detail)[:_DETAIL_LENGTH]},
             "traceback": None if trace is None else _storable_text(trace)[-_TRACEBACK_LENGTH:],
@@ -82,6 +96,11 @@ class Report:
 
     def _ran(self) -> bytes:
         return RAN_SECONDS.pack(time.monotonic() - self._began_at_seconds)
+
+    def _tell_rest(self) -> None:
+        """Before the outcome, after which nobody may listen any more."""
+        process.alerts.flush(_ALERTS_SECONDS)
+        self._release()
 
     def _release(self) -> None:
         if self._held is not None:
@@ -128,7 +147,7 @@ class LogShipper(logging.Handler):
         if self._report is None or self._lines_left <= 0:
             return
         try:
-            text = _storable_text(self.format(record))
+            text = _storable_text(hide(self.format(record)))
         except Exception:  # noqa: BLE001 - as logging's own handlers: a bad line does not fail its task
             self.handleError(record)
             return

@@ -125,4 +125,5 @@ class Settlement:
             expires_at_ms=ended_at_ms + job.result_ttl_seconds * 1000,
             expired_at_ms=None,
             now_ms=now_ms,
+            sentry_event_id=attempt.ending.sentry_event_id if attempt.ending is not None else None,
         )

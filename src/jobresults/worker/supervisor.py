@@ -19,8 +19,10 @@ from jobresults.jobs import incidents, running
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, Foreign
 from jobresults.jobs.running import Claimed
+from jobresults.jobs.states import State
 from jobresults.redis_store import Client
 from jobresults.settings import Settings
+from jobresults.telemetry import sentry
 from jobresults.worker import verdicts
 from jobresults.worker.attempts import Attempt, Attempts
 from jobresults.worker.exchange import Exchange, News
@@ -165,6 +167,8 @@ class Supervisor:
         """What the log and Redis are to be told of a transaction."""
         for attempt, recorded in zip(ended, settled.recorded, strict=True):
             verdicts.tell(attempt, recorded)
+            if recorded is not None and recorded.state is State.FAILED and attempt.event:
+                sentry.send(attempt.event.envelope)
             if recorded is not None and recorded.state.done:
                 record = self._settlement.record_of(attempt, recorded, settled.now_ms)
                 self._news.ended.append(record)

@@ -64,7 +64,8 @@ def _severity(attempt: Attempt, state: State | None) -> tuple[int, dict[str, Any
     error = ending.error
     if state is State.FAILED:
         said = error.code, error.detail, ending.traceback
-        return logging.ERROR, incidents.job_failed(job.task, job.queue, *said)
+        event = {"sentry_event_id": attempt.event.event_id if attempt.event else None}
+        return logging.ERROR, incidents.job_failed(job.task, job.queue, *said) | event
     if error.code == incidents.EXECUTOR_KILLED:  # it is told at once, attempts left or not
         return logging.ERROR, incidents.executor_killed(job.task, job.queue)
     return logging.WARNING, None

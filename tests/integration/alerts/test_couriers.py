@@ -245,6 +245,35 @@ def test_mail_takes_over_after_slack_has_failed_for_two_minutes_and_slack_gets_o
     assert mail.kinds[2:] == [Kind.RESOLVED] * 2, "who heard of it hears of its end"
 
 
+def test_what_came_and_went_while_the_only_sink_failed_is_told_after(
+    world: World, slack: RecordingSink
+) -> None:
+    courier = world.courier(slack)
+    slack.error = SinkError("503")
+    fingerprints = {world.log("a"), world.log("b")}
+    world.run(courier, seconds=1_500, tick_seconds=20)
+    slack.error = None
+    world.run(courier, seconds=100, tick_seconds=5)
+    assert slack.kinds == [Kind.DIGEST]
+    assert set(slack.counts) == fingerprints
+    assert slack.updated == []
+
+
+def test_what_came_while_no_relay_ran_is_told_and_what_was_over_before_is_not(
+    world: World, slack: RecordingSink
+) -> None:
+    world.log("long over")
+    world.pass_seconds(4_000)
+    courier = world.courier(slack)
+    world.run(courier, seconds=10)
+    assert slack.sent == []
+    world.pass_seconds(4_000)
+    fingerprint = world.log("meanwhile")
+    world.pass_seconds(4_000)
+    world.run(world.courier(slack), seconds=10)
+    assert set(slack.counts) == {fingerprint}
+
+
 def test_slack_takes_over_from_mail(
     world: World, slack: RecordingSink, mail: RecordingSink
 ) -> None:

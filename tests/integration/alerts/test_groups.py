@@ -126,7 +126,7 @@ class Slack:
         time.sleep(60)
 
 settings = Settings(redis=RedisSettings(url=SecretStr(url)))
-sink = BoundedSink(Slack(), 60)
+sink = BoundedSink(Slack(), 10)
 Courier(sink, ["slack"], connect(settings.redis), settings, clock_ms=lambda: int(now_ms)).step()
 """
 

@@ -7,11 +7,12 @@ import pytest
 from jobresults.jobs import reading
 from jobresults.jobs.estimate import Estimate, Estimator, _Remembered
 from jobresults.jobs.states import State
+from jobresults.jobs.visibility import EVERYTHING
 from tests.integration.driver import Driver
 
 
 def estimate(driver: Driver, job_id: str, *, workers: int = 1) -> Estimate:
-    record = reading.get(driver.database, job_id, None)
+    record = reading.get(driver.database, job_id, EVERYTHING)
     return Estimator(driver.database, lambda _queue: workers).estimate(record)
 
 
@@ -85,7 +86,7 @@ def test_failed_jobs_tell_nothing_of_the_usual_time(driver: Driver) -> None:
 def test_the_usual_time_is_remembered_for_a_while(driver: Driver) -> None:
     ran_for(driver, 60)
     estimator = Estimator(driver.database, lambda _queue: 1)
-    record = reading.get(driver.database, driver.submit(), None)
+    record = reading.get(driver.database, driver.submit(), EVERYTHING)
     before = estimator.estimate(record)
     ran_for(driver, 1, 1, 1)
     assert estimator.estimate(record) == before
@@ -96,7 +97,7 @@ def test_the_head_of_a_queue_is_remembered_for_a_while(driver: Driver) -> None:
     first, second = driver.submit(), driver.submit()
     for number, job_id in enumerate((first, second)):
         driver.alter(job_id, dispatched_at_ms=number)
-    record = reading.get(driver.database, second, None)
+    record = reading.get(driver.database, second, EVERYTHING)
     assert estimator.estimate(record).position == 2
     driver.claim(first)
     assert estimator.estimate(record).position == 2

@@ -24,7 +24,7 @@ from jobresults.jobs.model import idempotency_key
 from jobresults.jobs.submission import Accepted
 from jobresults.redis_store import Client, connect
 from jobresults.settings import DatabaseSettings, RedisSettings
-from tests.integration.driver import Driver, on_postgresql
+from tests.integration.driver import MINE, Driver, on_postgresql
 from tests.services.process import eventually
 
 CALLERS = 12
@@ -130,7 +130,7 @@ def test_the_answer_is_the_committed_row(driver: Driver) -> None:
     ):
         record = driver.accept(**options).record
         assert record is not None
-        read = reading.get(driver.database, record.id, "me")
+        read = reading.get(driver.database, record.id, MINE)
         assert replace(read, now_ms=record.now_ms) == record
         assert record.now_ms == record.created_at_ms
 

@@ -15,7 +15,8 @@ from jobresults.jobs import backlog, estimate, expiry, reading, reconciler, runn
 from jobresults.jobs.model import job
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.states import State
-from tests.integration.driver import Driver, on_postgresql
+from jobresults.jobs.visibility import EVERYTHING
+from tests.integration.driver import MINE, Driver, on_postgresql
 
 Statement = tuple[str, Any]
 TIME_SEARCH = re.compile(r"Index Cond: \(\w+_ms <=? [^\"]*statement_timestamp")
@@ -38,19 +39,19 @@ REQUESTS: dict[str, Callable[[Driver], object]] = {
     "fail": lambda d: d.end(State.FAILED),
     "cancel": lambda d: d.cancel(d.submit()),
     "heartbeat": lambda d: running.extend_leases(d.database, [(d.submit(), 1)], 15),
-    "read": lambda d: reading.get(d.database, d.submit(), "me"),
-    "read with others": lambda d: JobReader(d.database, d.redis, 0).get(d.submit(), "me"),
+    "read": lambda d: reading.get(d.database, d.submit(), MINE),
+    "read with others": lambda d: JobReader(d.database, d.redis, 0).get(d.submit(), MINE),
     "waited for": lambda d: JobReader(d.database, d.redis, 0).ended([d.submit(), d.submit()]),
-    "newest of a client": lambda d: page(d, owner="me"),
-    "newest in a state": lambda d: page(d, owner=None, state=["failed"]),
-    "newest of a customer": lambda d: page(d, owner="me", customer="ann"),
+    "newest of a client": lambda d: page(d, visible=MINE),
+    "newest in a state": lambda d: page(d, visible=EVERYTHING, state=["failed"]),
+    "newest of a customer": lambda d: page(d, visible=MINE, customer="ann"),
     "latest score": lambda d: reading.latest_of_customer(
-        d.database, task="echo", customer="ann", owner="me", states=(State.SUCCEEDED,)
+        d.database, task="echo", customer="ann", visible=MINE, states=(State.SUCCEEDED,)
     ),
     "timeline": lambda d: reading.timeline(d.database, d.submit()),
     "log lines": lambda d: reading.logs(d.database, d.submit(), after=0, limit=10),
     "position": lambda d: estimate.Estimator(d.database, lambda _: 1).estimate(
-        reading.get(d.database, d.submit(), None)
+        reading.get(d.database, d.submit(), EVERYTHING)
     ),
 }
 

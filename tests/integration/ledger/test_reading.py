@@ -13,14 +13,15 @@ from jobresults.errors import LedgerUnavailable, NotFound
 from jobresults.jobs import reading
 from jobresults.jobs.reading import Filter, JobRecord
 from jobresults.jobs.states import TERMINAL, State
+from jobresults.jobs.visibility import EVERYTHING, Visibility
 from jobresults.settings import DatabaseSettings
-from tests.integration.driver import FATAL, Driver
+from tests.integration.driver import FATAL, MINE, Driver
 
 
 def found(driver: Driver, owner: str | None = None, **wanted: Any) -> list[str]:
     """The ids on the one page there is."""
     records, following = reading.page(
-        driver.database, Filter(owner, **wanted), before_id=None, limit=100
+        driver.database, Filter(Visibility(owner), **wanted), before_id=None, limit=100
     )
     assert following is None
     return [record.id for record in records]
@@ -28,7 +29,11 @@ def found(driver: Driver, owner: str | None = None, **wanted: Any) -> list[str]:
 
 def latest(driver: Driver, owner: str | None = None) -> JobRecord | None:
     return reading.latest_of_customer(
-        driver.database, task="echo", customer="c", owner=owner, states=[State.SUCCEEDED]
+        driver.database,
+        task="echo",
+        customer="c",
+        visible=Visibility(owner),
+        states=[State.SUCCEEDED],
     )
 
 
@@ -36,19 +41,19 @@ def latest(driver: Driver, owner: str | None = None) -> JobRecord | None:
 def test_a_falsy_result_is_read_as_it_is(driver: Driver, result: bytes) -> None:
     claimed = driver.start()
     driver.succeed(claimed, result)
-    record = reading.get(driver.database, claimed.id, None)
+    record = reading.get(driver.database, claimed.id, EVERYTHING)
     assert (record.state, record.result, record.done) == (State.SUCCEEDED, result, True)
 
 
 def test_a_record_tells_the_ledgers_time(driver: Driver) -> None:
-    record = reading.get(driver.database, driver.submit(), None)
+    record = reading.get(driver.database, driver.submit(), EVERYTHING)
     assert 0 <= record.now_ms - record.created_at_ms < 5_000
 
 
 @pytest.mark.parametrize("owner", ["me", None])
 def test_the_owner_and_the_operator_see_a_job(driver: Driver, owner: str | None) -> None:
     job_id = driver.submit(client="me")
-    assert reading.get(driver.database, job_id, owner).id == job_id
+    assert reading.get(driver.database, job_id, Visibility(owner)).id == job_id
 
 
 def test_a_foreign_job_is_an_absent_job(driver: Driver) -> None:
@@ -56,23 +61,23 @@ def test_a_foreign_job_is_an_absent_job(driver: Driver) -> None:
     answers = []
     for absent in (job_id, "00000000-0000-7000-8000-000000000000"):
         with pytest.raises(NotFound) as caught:
-            reading.get(driver.database, absent, "you")
+            reading.get(driver.database, absent, Visibility("you"))
         answers.append(caught.value.detail)
     assert answers[0] == answers[1]
 
 
 def test_a_job_is_done_in_the_terminal_states_alone(driver: Driver) -> None:
-    records = [reading.get(driver.database, driver.end(state), None) for state in TERMINAL]
+    records = [reading.get(driver.database, driver.end(state), EVERYTHING) for state in TERMINAL]
     assert all(record.done for record in records)
     open_ids = [driver.submit(), driver.start().id]
-    assert not any(reading.get(driver.database, job_id, None).done for job_id in open_ids)
+    assert not any(reading.get(driver.database, job_id, EVERYTHING).done for job_id in open_ids)
 
 
 def test_a_job_is_expired_as_soon_as_its_time_is_over(driver: Driver) -> None:
     job_id = driver.end(State.SUCCEEDED)
-    assert not reading.get(driver.database, job_id, None).expired
+    assert not reading.get(driver.database, job_id, EVERYTHING).expired
     driver.alter(job_id, expires_at_ms=1)
-    assert reading.get(driver.database, job_id, None).expired
+    assert reading.get(driver.database, job_id, EVERYTHING).expired
 
 
 def test_pages_show_every_job_once_and_the_newest_first(driver: Driver) -> None:
@@ -81,7 +86,7 @@ def test_pages_show_every_job_once_and_the_newest_first(driver: Driver) -> None:
     before_id = None
     while True:
         records, before_id = reading.page(
-            driver.database, Filter("me"), before_id=before_id, limit=3
+            driver.database, Filter(MINE), before_id=before_id, limit=3
         )
         seen += [record.id for record in records]
         if before_id is None:
@@ -93,7 +98,7 @@ def test_pages_show_every_job_once_and_the_newest_first(driver: Driver) -> None:
 def test_a_full_last_page_is_the_last(driver: Driver) -> None:
     for _ in range(3):
         driver.submit()
-    assert reading.page(driver.database, Filter("me"), before_id=None, limit=3)[1] is None
+    assert reading.page(driver.database, Filter(MINE), before_id=None, limit=3)[1] is None
 
 
 def test_a_page_of_nothing_is_empty(driver: Driver) -> None:
@@ -102,7 +107,7 @@ def test_a_page_of_nothing_is_empty(driver: Driver) -> None:
 
 def test_pages_carry_no_results(driver: Driver) -> None:
     driver.end(State.SUCCEEDED)
-    records, _ = reading.page(driver.database, Filter("me"), before_id=None, limit=1)
+    records, _ = reading.page(driver.database, Filter(MINE), before_id=None, limit=1)
     assert records[0].result is None
     assert records[0].result_sha256 is not None
 
@@ -200,4 +205,4 @@ def test_an_unreachable_ledger_is_no_absent_job() -> None:
     url = SecretStr("postgresql://nobody@127.0.0.1:1/none")
     away = open_database(DatabaseSettings(url=url))
     with pytest.raises(LedgerUnavailable, match="database: "):
-        reading.get(away, "00000000-0000-7000-8000-000000000000", None)
+        reading.get(away, "00000000-0000-7000-8000-000000000000", EVERYTHING)

@@ -31,6 +31,7 @@ from jobresults.jobs.model import idempotency_key
 from jobresults.jobs.reading import Filter
 from jobresults.jobs.states import State, WaitingOn
 from jobresults.jobs.submission import Accepted, Submission, fingerprint
+from jobresults.jobs.visibility import EVERYTHING
 from jobresults.redis_store import Client, connect
 from jobresults.settings import DatabaseSettings, JobsSettings, RedisSettings
 from tests.integration.driver import Driver
@@ -137,7 +138,7 @@ def test_a_rerun_names_the_job_it_repeats(driver: Driver) -> None:
 def test_tags_are_kept_and_lead_to_the_job(driver: Driver) -> None:
     job_id = driver.submit(tags=("a", "b", "a"))
     driver.submit()
-    records, _ = reading.page(driver.database, Filter(None, tag="a"), before_id=None, limit=9)
+    records, _ = reading.page(driver.database, Filter(EVERYTHING, tag="a"), before_id=None, limit=9)
     assert [(record.id, json.loads(record.tags)) for record in records] == [
         (job_id, ["a", "b", "a"])
     ]

@@ -24,7 +24,7 @@ from jobresults.jobs.new_job import Submission
 from jobresults.jobs.states import State
 from jobresults.jobs.submission import Accepted
 from jobresults.redis_store import Client
-from tests.integration.driver import Driver
+from tests.integration.driver import MINE, Driver
 
 UNREADABLE = InvalidRequest("tags: Field required")
 
@@ -57,7 +57,7 @@ def test_all_are_committed_at_once_and_answered_in_their_order(driver: Driver) -
     for answer in answers:
         assert isinstance(answer, Accepted)
         assert answer.record is not None
-        read = reading.get(driver.database, answer.job_id, "me")
+        read = reading.get(driver.database, answer.job_id, MINE)
         assert replace(read, now_ms=answer.record.now_ms) == answer.record
 
 

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import update
 from werkzeug.test import Client
 
-from jobresults.accounts import api_keys
+from jobresults.accounts import key_ring
 from jobresults.accounts.model import api_key
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import current
@@ -151,9 +151,9 @@ def test_a_revoked_key_is_refused_within_five_seconds(
     assert web.get(app, target).status_code == 200
     with web.driver.database.write() as connection:
         connection.execute(update(api_key).values(revoked_at_ms=web.driver.database.now_ms()))
-    later = time.monotonic() + api_keys._CACHE_SECONDS
-    monkeypatch.setattr(api_keys.time, "monotonic", lambda: later)
-    assert api_keys._CACHE_SECONDS <= 5
+    later = time.monotonic() + key_ring._CACHE_SECONDS
+    monkeypatch.setattr(key_ring.time, "monotonic", lambda: later)
+    assert key_ring._CACHE_SECONDS <= 5
     answer = web.get(app, target)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")

@@ -188,3 +188,23 @@ def hangs(directory: str) -> None:
     """Announce the executor, then run on."""
     announce(directory, os.getpid())
     time.sleep(600)
+
+
+@task(name="logs_and_raises", max_attempts=2)
+def logs_and_raises(secret: str) -> None:
+    """Log what it raises, with secrets in all of it."""
+    url = f"postgresql://me:{secret}@db/ledger"
+    try:
+        raise ValueError(f"cannot reach {url}, password={secret}")
+    except ValueError:
+        current_job().log.exception("giving up on %s with token: %s", url, secret)
+        raise
+
+
+@task(name="captures_by_itself", max_attempts=1)
+def captures_by_itself() -> list[str]:
+    """Use the SDK, as libraries do. Returns the threads there are then."""
+    import sentry_sdk
+
+    sentry_sdk.capture_message("of the task's own")
+    return [thread.name for thread in threading.enumerate()]

@@ -152,3 +152,62 @@ def test_words_that_could_not_be_written_are_kept(attempts: Attempts) -> None:
     assert not attempts.words
     attempts.keep_words(words)
     assert attempts.take_words() == words
+
+
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE  # whose new parent does not care
+    except psutil.NoSuchProcess:
+        return True
+
+
+def living_children(attempts: Attempts) -> list[psutil.Process]:
+    children = psutil.Process(attempts._executor.pid).children()
+    return [child for child in children if not is_gone(child)]
+
+
+def after_two_isolated(attempts: Attempts) -> psutil.Process:
+    """The process that waits for the third isolated job."""
+    attempts.begin([claimed(name, "tells_its_own_process") for name in "ab"])
+    until(attempts, lambda: len(attempts.ended) == 2, "two isolated jobs end")
+    used = {int(ending.result or 0) for ending in ended(attempts).values() if ending}
+
+    def waiting() -> list[psutil.Process]:
+        left = living_children(attempts)
+        return left if len(left) == 1 and left[0].pid not in used else []
+
+    return eventually(waiting, "only the waiting process is left")[0]
+
+
+def test_the_process_of_an_isolated_job_is_forked_before_the_job_comes(attempts: Attempts) -> None:
+    spare = after_two_isolated(attempts)
+
+    attempts.begin([claimed("c", "tells_its_own_process"), claimed("d", "tells_its_process")])
+
+    until(attempts, lambda: len(attempts.ended) == 4, "the others end")
+    results = {name: ending.result for name, ending in ended(attempts).items() if ending}
+    assert results["c"] == str(spare.pid).encode()
+    assert results["d"] == str(attempts._executor.pid).encode()
+    assert not psutil.Process(attempts._executor.pid).children(), "none waits behind a shared job"
+
+
+def test_an_isolated_job_whose_waiting_process_was_killed_fails_alone(attempts: Attempts) -> None:
+    after_two_isolated(attempts).kill()
+
+    attempts.begin([claimed("c", "tells_its_own_process"), claimed("d", "tells_its_own_process")])
+
+    until(attempts, lambda: len(attempts.ended) == 4, "the others end")
+    endings = ended(attempts)
+    assert (c := endings["c"]) is not None
+    assert c.error is not None
+    assert c.error.code == "executor_killed"
+    assert (d := endings["d"]) is not None
+    assert d.result is not None
+
+
+def test_a_waiting_process_ends_with_its_executor(attempts: Attempts) -> None:
+    spare = after_two_isolated(attempts)
+
+    os.kill(attempts._executor.pid, signal.SIGKILL)
+
+    eventually(lambda: is_gone(spare), "the waiting process is gone")

@@ -8,9 +8,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from jobresults.accounts import api_keys
-from jobresults.accounts.api_keys import KeyRing, Principal, Scope
+from jobresults.accounts import api_keys, key_ring
+from jobresults.accounts.key_ring import KeyRing
 from jobresults.accounts.model import api_key
+from jobresults.accounts.principal import Principal, Scope
 from jobresults.database import Database, open_database
 from jobresults.errors import InvalidRequest, LedgerUnavailable, Unauthenticated
 from jobresults.settings import DatabaseSettings
@@ -93,10 +94,10 @@ def test_a_revoked_key_is_refused_once_its_verdict_is_forgotten(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = api_keys.issue(database, client="shop")
-    monkeypatch.setattr(api_keys, "_CACHE_SECONDS", 3_600)
+    monkeypatch.setattr(key_ring, "_CACHE_SECONDS", 3_600)
     remembering = KeyRing(database)
     remembering.authenticate(token)
-    monkeypatch.setattr(api_keys, "_CACHE_SECONDS", -1)
+    monkeypatch.setattr(key_ring, "_CACHE_SECONDS", -1)
     forgetting = KeyRing(database)
     forgetting.authenticate(token)
     with database.write() as connection:
@@ -109,7 +110,7 @@ def test_a_revoked_key_is_refused_once_its_verdict_is_forgotten(
 def test_remembered_verdicts_are_bounded(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "_CACHE_ENTRIES", 3)
+    monkeypatch.setattr(key_ring, "_CACHE_ENTRIES", 3)
     ring = KeyRing(database)
     for number in range(10):
         with pytest.raises(Unauthenticated):

@@ -11,7 +11,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from jobresults.accounts.api_keys import KeyRing, Principal, Scope
+from jobresults.accounts.key_ring import KeyRing
+from jobresults.accounts.principal import Principal, Scope
 from jobresults.cli.main import COMMANDS, main
 from jobresults.database import open_database
 from jobresults.settings import DatabaseSettings

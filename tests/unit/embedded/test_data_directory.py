@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import make_url
 
 from jobresults.embedded.data_directory import exclusive_data_directory
 from jobresults.errors import ConfigurationError
+from jobresults.settings import AccountsSettings
 
 
 def test_a_second_owner_is_refused_and_told_who_the_first_is(tmp_path: Path) -> None:
@@ -49,6 +51,14 @@ def test_the_operators_key_is_issued_once_and_private(tmp_path: Path) -> None:
         assert data.operator_key(lambda: "second") == "first"
         assert data.api_key.read_text() == "first\n"
         assert stat.S_IMODE(data.api_key.stat().st_mode) == 0o600
+
+
+def test_the_key_for_tokens_is_made_once_and_private(tmp_path: Path) -> None:
+    with exclusive_data_directory(tmp_path) as data:
+        first = data.token_keys().read_text()
+        assert AccountsSettings(token_keys=json.loads(first)).token_keys[0].id == "local"
+        assert data.token_keys().read_text() == first
+        assert stat.S_IMODE(data.token_keys().stat().st_mode) == 0o600
 
 
 def test_a_key_that_could_not_be_issued_leaves_no_file(tmp_path: Path) -> None:

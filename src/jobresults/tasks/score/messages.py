@@ -26,7 +26,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sender: Annotated[str, Field(min_length=1, max_length=64, examples=["AX-HDFCBK"])]
-    body: Annotated[str, Field(max_length=2_000)]
+    body: Annotated[str, Field(max_length=2_000, examples=["Rs 500 debited from A/c 12. Bal 900"])]
     received_at: Annotated[
         AwareDatetime,
         # Strict: a number is no time. Bounded: dates near year 1 or 9999 have no UTC form.
@@ -35,6 +35,7 @@ class Message(BaseModel):
             ge=datetime(2000, 1, 1, tzinfo=UTC),
             lt=datetime(2100, 1, 1, tzinfo=UTC),
             description="RFC 3339 with its offset, years 2000 to 2099",
+            examples=["2026-01-31T12:00:00+05:30"],
         ),
     ]
 

@@ -1,0 +1,27 @@
+"""The ledger, for commands that work on it directly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobresults.database import Database
+
+
+@contextmanager
+def configured_ledger() -> Iterator[Database]:
+    """The ledger that the settings name.
+
+    Raises:
+        ConfigurationError
+    """
+    from jobresults.configuration import load_settings
+    from jobresults.database import open_database
+
+    database = open_database(load_settings().database)
+    try:
+        yield database
+    finally:
+        database.close()
