@@ -189,6 +189,18 @@ def test_what_is_not_there_is_not_found(stack: Stack) -> None:
         assert operate(stack, "DELETE", f"/v1/silences/{name}").status_code == 404
 
 
+def test_only_operators_see_alerts_and_silences(stack: Stack) -> None:
+    """They speak of every client's jobs."""
+    for method, path in (
+        ("GET", "/v1/alerts"),
+        ("GET", f"/v1/alerts/{UNKNOWN}"),
+        ("GET", "/v1/silences"),
+        ("POST", "/v1/silences"),
+        ("DELETE", f"/v1/silences/{UNKNOWN}"),
+    ):
+        assert stack.request(method, path).status_code == 403
+
+
 @pytest.fixture(scope="module")
 def linked(start_stack: StartStack) -> Stack:
     """Web alone signs links."""
