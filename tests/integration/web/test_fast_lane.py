@@ -112,7 +112,7 @@ def test_a_plain_wait_takes_the_lane(web: Web, route: str, query: str) -> None:
         ("/get_result?job_id={}&wait=soon", 400),
         ("/get_result?job_id={}&wait=-1", 400),
         ("/get_result?job_id={}&wait=0.0", 200),
-        ("/get_result?job_id={}&job_id=7", 200),
+        ("/get_result?job_id={}&job_id=7", 400),
         ("/get_result?wait=0&job_id={}", 200),
         ("/get_result?job_id={}&more=1", 200),
         ("/get_result/?job_id={}", 404),

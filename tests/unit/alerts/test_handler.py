@@ -147,10 +147,13 @@ class Spiteful:
     """Logs an error and fails when it is to be shown."""
 
     def __init__(self, handler: AlertHandler) -> None:
-        self.handler, self.record = handler, error_record(msg="%s", args=(self,))
+        self.handler = handler
+
+    def record(self) -> logging.LogRecord:
+        return error_record(msg="%s", args=(self,))
 
     def __str__(self) -> str:
-        self.handler.handle(self.record)
+        self.handler.handle(self.record())
         raise RuntimeError("no text")
 
 
@@ -163,13 +166,13 @@ def test_a_line_that_cannot_be_formatted_raises_nothing_and_does_not_recurse(
     alerts: ProcessAlerts, taker: Taker
 ) -> None:
     handler = AlertHandler()
-    handler.handle(Spiteful(handler).record)
+    handler.handle(Spiteful(handler).record())
     handler.handle(error_record(msg="bad \ud800", job_id="\ud800", alert_key="k"))
     assert keys(taker, alerts) == {"any|%s", "k"}
     (spiteful,) = [count.sample for count in taker.counts if count.key != "k"]
     assert spiteful is not None
     assert spiteful["title"] == "%s (with arguments that cannot be shown: RuntimeError)"
-    assert alerts.failures == 0
+    assert (alerts.failures, taker.total) == (0, 2)
     assert "\\ud8" not in json.dumps([count.as_json() for count in taker.counts])
 
 
