@@ -5,6 +5,7 @@ Every text that comes from outside has its secrets hidden and its control charac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,11 @@ from jobresults.telemetry.redaction import hide
 
 MARKS = {Severity.WARNING: "🟠", Severity.ERROR: "🔴", Severity.CRITICAL: "🚨"}
 OVER = "✅"
+_MARKS_BELOW = re.compile(r"^ +[~^]+ *\n", re.MULTILINE)
+_PLUMBING = re.compile(
+    r'^  File "[^"\n]*/jobresults/(?:worker/executor|jobs/catalog)\.py".*\n(?:    .*\n)*',
+    re.MULTILINE,
+)
 
 _TITLE_CHARACTERS = 150
 _PODS = 3
@@ -45,7 +51,7 @@ def headline(notification: Notification) -> str:
     if notification.kind is Kind.TEST:
         return f"🧪 TEST {title(group)} · nothing is broken"
     if notification.kind is Kind.RESOLVED:
-        return f"{OVER} {title(group)} over · {times(group.count)} in {lasted(group)}"
+        return f"{OVER} {title(group)} over · {times(group.count)}{_within(group)}"
     said = {
         Kind.GROWN: " grows",
         Kind.REGRESSION: " is back",
@@ -101,8 +107,12 @@ def message(sample: Sample, characters: int) -> str:
 
 
 def frames(sample: Sample) -> str:
-    """Where it was raised, innermost last."""
-    return "\n".join(map(escape, hide(sample.frames).strip("\n").splitlines()))
+    """Where it was raised, innermost last; without what every traceback of a task begins with, and
+    without the marks below its lines.
+    """
+    text = _MARKS_BELOW.sub("", sample.frames)
+    text = _PLUMBING.sub("", text) or text
+    return "\n".join(map(escape, hide(text).strip("\n").splitlines()))
 
 
 def links(entry: Entry) -> list[Link]:
@@ -130,11 +140,6 @@ def summary(entry: Entry) -> str:
     return " · ".join([f"{MARKS[group.severity]} {title(group)}", *_extent(Kind.FIRST, entry)])
 
 
-def lasted(group: Group) -> str:
-    """From the first event to the last."""
-    return duration((group.last_ms - group.first_ms) / 1000)
-
-
 def _digest_headline(notification: Notification) -> str:
     groups = [entry.group for entry in notification.entries]
     severities = {group.severity for group in groups}
@@ -153,9 +158,16 @@ def _extent(kind: Kind, entry: Entry) -> list[str]:
     group, before = entry.group, entry.count_before
     parts = [times(group.count)]
     if kind is not Kind.FIRST and before is not None and before < group.count:
-        parts.append(f"up from {before:,}, in {lasted(group)}")
-        return [", ".join(parts)] if kind is Kind.GROWN else parts
+        parts[0] += f", up from {before:,}"
+        if kind is Kind.GROWN:
+            return [f"{parts[0]},{_within(group)}".rstrip(",")]
     return [*parts, *filter(None, [_hurt(group)])]
+
+
+def _within(group: Group) -> str:
+    """From the first event to the last; nothing if they came at once."""
+    seconds = (group.last_ms - group.first_ms) / 1000
+    return f" in {duration(seconds)}" if seconds >= 1 else ""
 
 
 def _count(entry: Entry) -> str:

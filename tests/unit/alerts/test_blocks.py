@@ -101,6 +101,30 @@ def test_the_largest_message_is_within_slack_s_limits(filler: str) -> None:
     assert len(blocks.plain_text(sent)) <= 12_000
 
 
+def test_frames_begin_where_the_task_does() -> None:
+    frames = """Traceback (most recent call last):
+  File "/app/src/jobresults/worker/executor.py", line 177, in _attempt
+    value = _within(job.timeout_seconds, lambda: task.call(job.params), report)
+            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/app/src/jobresults/jobs/catalog.py", line 103, in call
+    return self.function(**arguments)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/app/mine.py", line 55, in fails
+    raise ValueError("^^")
+ValueError: ^^
+"""
+    text = shown(blocks.message(notification(sample=replace(SAMPLE, frames=frames))))
+    assert "executor.py" not in text
+    assert "catalog.py" not in text
+    assert "mine.py" in text
+    assert text.count("^^") == 2
+
+
+def test_what_came_at_once_has_no_duration() -> None:
+    over = notification(Kind.RESOLVED, last_ms=BEGAN_MS, quiet_ms=1)
+    assert blocks.message(over).text == "✅ score: ValueError over · 3×"
+
+
 def test_frames_keep_their_innermost_end() -> None:
     sample = replace(SAMPLE, frames="\n".join(f"frame {n} &&&" for n in range(1_000)))
     text = shown(blocks.message(notification(sample=sample)))
