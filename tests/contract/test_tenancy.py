@@ -51,6 +51,18 @@ class World:
         assert made.status_code == 201
         return self.stack.log_in(name, password)
 
+    @cached_property
+    def callback(self) -> dict[str, str]:
+        """Of a third client; there is nobody at its URL."""
+        key = self.stack.new_key(f"c-{secrets.token_hex(4)}", *CLIENT_SCOPES)
+        wanted = {"url": "https://hooks.invalid/", "events": ["job.canceled"]}
+        assert self.post("/v1/callback-subscriptions", wanted, key).status_code == 201
+        job = self.post("/v1/jobs", {"task": "unserved", "params": {"value": 1}}, key).json()
+        path = f"/v1/jobs/{job['job_id']}"
+        assert self.post(f"{path}/cancel", None, key).status_code == 200
+        (callback,) = self.stack.request("GET", f"{path}/callbacks", key=key).json()["callbacks"]
+        return dict(callback)
+
     def post(self, path: str, body: Any, key: str | None = None) -> requests.Response:
         key = key or self.stack.operator_key
         return self.stack.request("POST", path, key=key, json=body)
@@ -111,8 +123,19 @@ def of_person(body: Any = None) -> Asks:
     return asks
 
 
+def of_callback(path: str, member: str, **options: Any) -> Asks:
+    """A route that names a callback, or a subscription to them: not for keys of some customers."""
+
+    def asks(world: World) -> Iterator[Ask]:
+        found = world.callback[member]
+        yield Ask(world.stack.other_key, path, found, UNKNOWN, **options)
+        yield Ask(world.limited, path, found, UNKNOWN, status=403)
+
+    return asks
+
+
 def nothing(_world: World) -> Iterator[Ask]:
-    """The route names nothing that could be another's, or is for admins, who reach all."""
+    """The route names nothing that could be another's, or is for operators and admins, who reach all."""
     return iter(())
 
 
@@ -130,7 +153,30 @@ TENANCY: dict[str, Asks] = {
     "POST /v1/jobs/<job_id>/rerun": of_job("/v1/jobs/{}/rerun"),
     "GET /v1/jobs/<job_id>/logs": of_job("/v1/jobs/{}/logs"),
     "GET /v1/jobs/<job_id>/events": of_job("/v1/jobs/{}/events"),
+    "GET /v1/jobs/<job_id>/callbacks": of_job("/v1/jobs/{}/callbacks"),
+    "GET /v1/callbacks": of_callback("/v1/callbacks?cursor={}", "callback_id", status=200),
+    "GET /v1/callbacks/<callback_id>": of_callback("/v1/callbacks/{}", "callback_id"),
+    "POST /v1/callbacks/<callback_id>/redeliver": of_callback(
+        "/v1/callbacks/{}/redeliver", "callback_id"
+    ),
+    "GET /v1/callback-subscriptions": nothing,
+    "POST /v1/callback-subscriptions": nothing,
+    "GET /v1/callback-subscriptions/<subscription_id>": of_callback(
+        "/v1/callback-subscriptions/{}", "subscription_id"
+    ),
+    "DELETE /v1/callback-subscriptions/<subscription_id>": of_callback(
+        "/v1/callback-subscriptions/{}", "subscription_id"
+    ),
+    "POST /v1/callback-subscriptions/<subscription_id>/rotate-secret": of_callback(
+        "/v1/callback-subscriptions/{}/rotate-secret", "subscription_id"
+    ),
+    "POST /v1/callback-secret": nothing,
     "GET /v1/tasks": nothing,
+    "GET /v1/alerts": nothing,
+    "GET /v1/alerts/<fingerprint>": nothing,
+    "GET /v1/silences": nothing,
+    "POST /v1/silences": nothing,
+    "DELETE /v1/silences/<silence_id>": nothing,
     "POST /logout": nothing,
     "GET /user/": nothing,
     "POST /user/": nothing,
