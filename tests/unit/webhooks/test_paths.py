@@ -12,34 +12,30 @@ PAYLOAD = {
     "n": None,
     "a-b": {"0": 1},
 }
+PICKED = {
+    "ref": "refs/heads/main",
+    "commits[1].id": "b",
+    "commits": PAYLOAD["commits"],
+    "n": None,
+    "a-b.0": 1,
+    "$": PAYLOAD,
+    "=production": "production",
+    "=": "",
+}
+MISSED = "absent ref.deeper commits[2].id commits.id ref[0] n.x"
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("ref", "refs/heads/main"),
-        ("commits[1].id", "b"),
-        ("commits", PAYLOAD["commits"]),
-        ("n", None),
-        ("a-b.0", 1),
-        ("$", PAYLOAD),
-        ("=production", "production"),
-        ("=", ""),
-        ("absent", ABSENT),
-        ("ref.deeper", ABSENT),
-        ("commits[2].id", ABSENT),
-        ("commits.id", ABSENT),
-        ("ref[0]", ABSENT),
-        ("n.x", ABSENT),
-    ],
-)
-def test_a_value_is_picked(text: str, value: object) -> None:
-    assert parse_path(text).pick(PAYLOAD) == value
+def test_a_value_is_picked() -> None:
+    assert {text: parse_path(text).pick(PAYLOAD) for text in PICKED} == PICKED
 
 
-@pytest.mark.parametrize(
-    "text", ["", ".ref", "ref.", "ref..x", "commits[]", "commits[x]", "a b", "a.$"]
-)
-def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a path like"):
-        parse_path(text)
+def test_what_is_not_there_is_absent() -> None:
+    """Red if a text gives its characters: `ref[0]` would be "r"."""
+    found = [text for text in MISSED.split() if parse_path(text).pick(PAYLOAD) is not ABSENT]
+    assert found == []
+
+
+def test_what_is_no_path_is_refused() -> None:
+    for text in ("", ".ref", "ref.", "ref..x", "commits[]", "commits[x]", "a b", "a.$"):
+        with pytest.raises(ValueError, match="is not a path like"):
+            parse_path(text)

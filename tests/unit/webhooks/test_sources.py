@@ -30,37 +30,35 @@ def load(*sources: dict[str, Any]) -> dict[str, Source]:
     return load_sources(WebhooksSettings.model_validate({"sources": sources}), CATALOG)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"task": "ecko"}, "[0].task: no task is named 'ecko'; did you mean 'echo'?"),
-        (
-            {"params": {"vlue": "x"}},
-            "[0].params.vlue: task 'echo' has no such parameter; it has: value",
-        ),
-        ({"params": {"value": "a..b"}}, "[0].params.value: 'a..b' is not a path like"),
-        ({"task": "typed", "params": {}}, "[0].params: task 'typed' needs 'items'"),
-        ({"match": {"a b": "x"}}, "[0].match.a b: 'a b' is not a path"),
-        ({"customer": "."}, "[0].customer: '.' is not a path"),
-        ({"kind": "hmac"}, "[0].header: name the header"),
-        ({"header": "X-Sign"}, "[0].header: only sources of kind hmac have it"),
-        ({"kind": "hmac", "header": "X", "events": ["a"]}, "[0].event: name the path"),
-        ({"event": "type"}, "[0].event: GitHub tells it in a header"),
-        ({"kind": "standard"}, "[0].secrets: each must be whsec_ and base64"),
-        (
-            {"kind": "standard", "allow_sha1": True, "secrets": ["whsec_" + "A" * 32]},
-            "[0].allow_sha1",
-        ),
-        ({"secrets": [""]}, "[0].secrets: each must not be empty"),
-    ],
-)
-def test_a_wrong_source_stops_the_start_and_is_told_by_its_key(
-    changes: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        load({**GOOD, **changes})
-    assert f"webhooks.sources{words}" in caught.value.detail
-    assert "Secret to" not in caught.value.detail
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"task": "ecko"}, "[0].task: no task is named 'ecko'; did you mean 'echo'?"),
+    (
+        {"params": {"vlue": "x"}},
+        "[0].params.vlue: task 'echo' has no such parameter; it has: value",
+    ),
+    ({"params": {"value": "a..b"}}, "[0].params.value: 'a..b' is not a path like"),
+    ({"task": "typed", "params": {}}, "[0].params: task 'typed' needs 'items'"),
+    ({"match": {"a b": "x"}}, "[0].match.a b: 'a b' is not a path"),
+    ({"customer": "."}, "[0].customer: '.' is not a path"),
+    ({"kind": "hmac"}, "[0].header: name the header"),
+    ({"header": "X-Sign"}, "[0].header: only sources of kind hmac have it"),
+    ({"kind": "hmac", "header": "X", "events": ["a"]}, "[0].event: name the path"),
+    ({"event": "type"}, "[0].event: GitHub tells it in a header"),
+    ({"kind": "standard"}, "[0].secrets: each must be whsec_ and base64"),
+    (
+        {"kind": "standard", "allow_sha1": True, "secrets": ["whsec_" + "A" * 32]},
+        "[0].allow_sha1",
+    ),
+    ({"secrets": [""]}, "[0].secrets: each must not be empty"),
+]
+
+
+def test_a_wrong_source_stops_the_start_and_is_told_by_its_key() -> None:
+    for changes, words in WRONG:
+        with pytest.raises(ConfigurationError) as caught:
+            load({**GOOD, **changes})
+        assert f"webhooks.sources{words}" in caught.value.detail
+        assert "Secret to" not in caught.value.detail
 
 
 def test_two_of_one_name_are_refused() -> None:

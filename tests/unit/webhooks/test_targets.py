@@ -42,35 +42,35 @@ def test_a_network_can_be_allowed_in_every_notation() -> None:
     assert not any(is_allowed(ip_address(text), settings) for text in refused)
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("http://example.com/", "https://"),
-        ("ftp://example.com/", "like https://example.com/callbacks"),
-        ("example.com/path", "like https://example.com/callbacks"),
-        ("https:///path", "like https://example.com/callbacks"),
-        ("https://user:secret@example.com/", "no user or password"),
-        ("https://example.com/#part", "fragment"),
-        ("https://example.com/a\\b", "backslash"),
-        ("https://example.com:22/", "port 22 is not allowed; allowed: 443, 8443"),
-        ("https://example.com:port/", "ort"),
-        ("https://example.com/a b", "visible ASCII"),
-        ("https://example.com/\r\nHost: x", "visible ASCII"),
-        ("https://exämple.com/", "visible ASCII"),
-        ("https://example.com/" + "x" * 2_000, "at most 2000"),
-        ("https://10.0.0.1/", "public address"),
-        ("https://[::1]/", "public address"),
-        ("https://[::ffff:127.0.0.1]/", "public address"),
-        ("https://[::1/", "IPv6"),
-    ],
-)
-def test_a_wrong_url_is_refused_with_the_field_and_the_remedy(url: str, words: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        check_url(url, SETTINGS, field="url")
-    assert caught.value.detail.startswith("url: ")
-    assert words in caught.value.detail
-    assert caught.value.extra["errors"][0]["path"] == "url"
-    assert "secret" not in caught.value.detail
+WRONG_URLS = [
+    ("http://example.com/", "https://"),
+    ("ftp://example.com/", "like https://example.com/callbacks"),
+    ("example.com/path", "like https://example.com/callbacks"),
+    ("https:///path", "like https://example.com/callbacks"),
+    ("https://user:secret@example.com/", "no user or password"),
+    ("https://example.com/#part", "fragment"),
+    ("https://example.com/a\\b", "backslash"),
+    ("https://example.com:22/", "port 22 is not allowed; allowed: 443, 8443"),
+    ("https://example.com:port/", "ort"),
+    ("https://example.com/a b", "visible ASCII"),
+    ("https://example.com/\r\nHost: x", "visible ASCII"),
+    ("https://exämple.com/", "visible ASCII"),
+    ("https://example.com/" + "x" * 2_000, "at most 2000"),
+    ("https://10.0.0.1/", "public address"),
+    ("https://[::1]/", "public address"),
+    ("https://[::ffff:127.0.0.1]/", "public address"),
+    ("https://[::1/", "IPv6"),
+]
+
+
+def test_a_wrong_url_is_refused_with_the_field_and_the_remedy() -> None:
+    for url, words in WRONG_URLS:
+        with pytest.raises(InvalidRequest) as caught:
+            check_url(url, SETTINGS, field="url")
+        assert caught.value.detail.startswith("url: "), url
+        assert words in caught.value.detail, url
+        assert caught.value.extra["errors"][0]["path"] == "url"
+        assert "secret" not in caught.value.detail
 
 
 def test_a_url_is_taken_apart_for_the_request() -> None:
