@@ -15,7 +15,9 @@ JobResultsError
 │   ├── Gone                  410: kept time over
 │   ├── PayloadTooLarge       413
 │   ├── UnsupportedMediaType  415
-│   └── IdempotencyMismatch   422: the key was used with another body
+│   ├── IdempotencyMismatch   422: the key was used with another body
+│   └── TooManyRequests       429: more than the client's rate allows; says when to try again
+│       └── QuotaExceeded     429: more queued jobs or stored bytes than the client may have
 └── Unavailable               503: a dependency is out of reach; retrying helps
     ├── LedgerUnavailable     the database
     └── RedisUnavailable      Redis
@@ -128,6 +130,22 @@ class IdempotencyMismatch(RequestError):
     """The Idempotency-Key was used with another body."""
 
     status, code, title = 422, "idempotency_key_reused", "Idempotency-Key reused"
+
+
+class TooManyRequests(RequestError):
+    """The client asks for more than it may have; `retry_after_seconds` later it may succeed."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+    def __init__(self, detail: str, retry_after_seconds: int, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceeded(TooManyRequests):
+    """The client has as many queued jobs, or stored bytes, as it may have."""
+
+    code, title = "quota_exceeded", "Quota exceeded"
 
 
 class Unavailable(JobResultsError):

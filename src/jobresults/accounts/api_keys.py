@@ -40,6 +40,7 @@ class Principal:
 
     client: str
     scopes: frozenset[Scope]
+    requests_per_second: float | None = None
 
     @property
     def is_operator(self) -> bool:

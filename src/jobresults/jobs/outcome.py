@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, stored
 from jobresults.jobs.model import job
 from jobresults.jobs.running import Claimed, fenced
 from jobresults.jobs.states import TERMINAL, Event, State, WaitingOn
@@ -168,6 +168,7 @@ def _succeed_all(
         ],
         at_ms=now_ms,
     )
+    stored.change(connection, [(item.client, len(result)) for item, result in succeeded])
     return True
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, tuple_, update
 
 from jobresults.database import Database
 from jobresults.jobs import events
@@ -75,6 +75,8 @@ class Progress:
     event: bool = False
 
 
+# Handed over, or held for its turn, which a worker may take as well.
+_is_due = job.c.dispatched_at_ms.is_not(None) | job.c.turn.is_not(None)
 _CLAIMED = [job.c[name] for name in Claimed.__dataclass_fields__]
 _PROGRESS = (
     update(job)
@@ -121,10 +123,13 @@ def claim(
             among(fences),
             job.c.state == State.QUEUED,
             # Whoever can write to Redis cannot start a job before it is due.
-            job.c.dispatched_at_ms.is_not(None),
+            _is_due,
             job.c.task.in_(tasks),
         )
         .values(
+            dispatched_at_ms=func.coalesce(job.c.dispatched_at_ms, now_ms),
+            turn=None,
+            limited_by=None,
             state=State.RUNNING,
             waiting_on=None,
             attempt=job.c.attempt + 1,
@@ -162,12 +167,13 @@ def park_unknown(
         .where(
             among(fences),
             job.c.state == State.QUEUED,
-            job.c.dispatched_at_ms.is_not(None),
+            _is_due,
             job.c.task.not_in(tasks),
         )
         .values(
             epoch=job.c.epoch + 1,
             dispatched_at_ms=None,
+            turn=None,
             waiting_on=WaitingOn.WORKER,
             due_at_ms=now_ms + PARK_MS,
         )

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from jobresults.errors import RequestError, Unavailable
+from jobresults.errors import RequestError, TooManyRequests, Unavailable
 from jobresults.telemetry.logging_context import current
 from jobresults.web.reply import Reply
 
@@ -78,6 +78,8 @@ def _request_error(error: RequestError, path: str) -> Reply:
         reply.add_header("WWW-Authenticate", 'Bearer realm="jobresults"')
     if error.code == "idempotency_in_flight":
         reply.add_header("Retry-After", "1")
+    if isinstance(error, TooManyRequests):
+        reply.add_header("Retry-After", str(error.retry_after_seconds))
     return reply
 
 

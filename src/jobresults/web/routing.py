@@ -54,7 +54,7 @@ class Route:
     @property
     def all_problems(self) -> tuple[int, ...]:
         """Those it names, and those every route of its kind may answer."""
-        always = () if self.scope is PUBLIC else (401, 403, 503)
+        always = () if self.scope is PUBLIC else (401, 403, 429, 503)
         return tuple(sorted({*self.problems, *always}))
 
 
