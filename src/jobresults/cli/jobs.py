@@ -86,21 +86,21 @@ def submit(
     if parameters and not isinstance(data, dict | None):
         raise click.UsageError("-p needs an object in --data, or no --data")
     params = {**(data or {}), **dict(parameters)} if parameters or data is None else data
-    with _client() as client:
+    with calling() as client:
         handle = client.submit(task, params, customer=customer, idempotency_key=idempotency_key)
         click.echo(f"job {handle.id} accepted", err=True)
         if wait_for_it:
             _print_result(handle, None)
         else:
-            _print_json(handle.body)
+            print_json(handle.body)
 
 
 @click.command()
 @click.argument("job_id")
 def get(job_id: str) -> None:
     """Print a job as it is now, with its result or error once it has ended."""
-    with _client() as client:
-        _print_json(client.get_job(job_id))
+    with calling() as client:
+        print_json(client.get_job(job_id))
 
 
 @click.command()
@@ -114,12 +114,12 @@ def get(job_id: str) -> None:
 )
 def wait(job_id: str, timeout_seconds: float | None) -> None:
     """Wait for a job to end and print its result."""
-    with _client() as client:
+    with calling() as client:
         _print_result(client.job(job_id), timeout_seconds)
 
 
 @contextmanager
-def _client() -> Iterator[Client]:
+def calling() -> Iterator[Client]:
     """A client of the service; its failures end the command with their exit codes."""
     from jobresults.client import Client, ClientError
 
@@ -179,9 +179,9 @@ def _print_result(handle: JobHandle, timeout_seconds: float | None) -> None:
     except KeyboardInterrupt:
         click.echo(f"job continues: jobresults wait {handle.id}", err=True)
         raise
-    _print_json(result)
+    print_json(result)
 
 
-def _print_json(document: Any) -> None:
+def print_json(document: Any) -> None:
     indent = 2 if sys.stdout.isatty() else None
     click.echo(json.dumps(document, indent=indent, ensure_ascii=False))

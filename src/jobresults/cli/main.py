@@ -16,6 +16,7 @@ COMMANDS = {
     "submit": "jobresults.cli.jobs:submit",
     "get": "jobresults.cli.jobs:get",
     "wait": "jobresults.cli.jobs:wait",
+    "queues": "jobresults.cli.queues:queues",
     "api-key": "jobresults.cli.api_key:api_key",
     "migrate": "jobresults.cli.services:migrate",
     "web": "jobresults.cli.services:web",

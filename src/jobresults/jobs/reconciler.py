@@ -231,10 +231,11 @@ def _dispatch_where(
     *,
     bump_epoch: bool,
 ) -> int:
+    first = job.c.dispatched_at_ms if bump_epoch else job.c.due_at_ms
     with database.write() as connection:
         rows = connection.execute(
             update(job)
-            .where(wanted & job.c.id.in_(batch_of(wanted, batch_size)))
+            .where(wanted & job.c.id.in_(batch_of(wanted, batch_size, first=first)))
             .values(
                 dispatched_at_ms=database.now_ms(),
                 epoch=job.c.epoch + int(bump_epoch),

@@ -11,7 +11,18 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from jobresults.accounts.api_keys import Scope
 from jobresults.settings import Settings
-from jobresults.web import bodies, jobs, problems, reference, results, score, status, submit, tasks
+from jobresults.web import (
+    bodies,
+    jobs,
+    problems,
+    queues,
+    reference,
+    results,
+    score,
+    status,
+    submit,
+    tasks,
+)
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
 from jobresults.web.request_context import RequestContext
@@ -63,6 +74,12 @@ ROUTES = (
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Tasks
     Route("GET", "/v1/tasks", tasks.list_tasks, Scope.READ, {200: Answer("The tasks", bodies.TaskList)}),
+    # Queues
+    Route("GET", "/v1/queues", queues.list_queues, Scope.OPERATE, {200: Answer("The queues", bodies.QueueList)}),
+    Route("POST", "/v1/queues/<name>/pause", queues.pause_queue, Scope.OPERATE,
+          {200: Answer("The queue, paused", bodies.QueueBody)}, (404,)),
+    Route("POST", "/v1/queues/<name>/resume", queues.resume_queue, Scope.OPERATE,
+          {200: Answer("The queue", bodies.QueueBody)}, (404,)),
     # Probes
     Route("GET", "/status", status.get_status, PUBLIC, {200: _STATUS}),
     Route("GET", "/status/live", status.get_status, PUBLIC, {200: _STATUS}),

@@ -14,11 +14,12 @@ def authorize(scope: Scope | None) -> None:
     """Let the request pass if its key has the scope; None lets everyone pass.
 
     Raises:
-        Unauthenticated, Forbidden, LedgerUnavailable
+        Unauthenticated, Forbidden, TooManyRequests, LedgerUnavailable
     """
     if scope is not None:
         credentials = request.headers.get("Authorization", "")
         g.principal = authenticate(services().keys, credentials, scope)
+        services().rates.let_in(g.principal)
 
 
 def authenticate(keys: KeyRing, credentials: str, scope: Scope) -> Principal:

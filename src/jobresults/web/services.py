@@ -17,6 +17,7 @@ from jobresults.jobs.submission import Submissions
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.web.health import Health
+from jobresults.web.rates import Rates
 from jobresults.web.waiting import DoneBell
 
 _NAME = "jobresults"
@@ -31,6 +32,7 @@ class Services:
     redis: Client
     catalog: Catalog
     keys: KeyRing
+    rates: Rates
     submissions: Submissions
     reader: JobReader
     estimator: Estimator
@@ -40,6 +42,7 @@ class Services:
     def start(self) -> None:
         """Start what runs in the background."""
         self.bell.start()
+        self.rates.start()
         self.health.start()
 
 
@@ -65,7 +68,8 @@ def build(settings: Settings) -> Services:
         redis=redis,
         catalog=catalog,
         keys=KeyRing(database),
-        submissions=Submissions(database, redis, catalog, settings.jobs),
+        rates=Rates(redis, settings.limits, settings.web.workers),
+        submissions=Submissions(database, redis, catalog, settings.jobs, settings.limits),
         reader=reader,
         estimator=Estimator(database, health.workers),
         bell=DoneBell(redis, settings.web.max_waiters, reader.ended),
