@@ -23,7 +23,7 @@ _FRESH_SECONDS = 1.0
 # Before a refusal it is looked again, but not more often than this.
 _RECENT_SECONDS = 0.1
 _QUEUE_RETRY_SECONDS = 5
-_BYTES_RETRY_SECONDS = 60
+_BYTES_RETRY_SECONDS = 30
 
 
 @dataclass

@@ -24,6 +24,7 @@ from jobresults.settings import LimitsSettings
 _SYNC_SECONDS = 0.5
 _IDLE_SECONDS = 60.0
 _KEPT_SECONDS = 600
+_MAX_RETRY_SECONDS = 30
 # Nobody is kept out for longer, whatever the others have let in.
 _MAX_DEBT_SECONDS = 5.0
 
@@ -82,7 +83,7 @@ class Rates:
                 f"requests_per_second: this client may send {bucket.per_second:g} requests a "
                 "second; send them at that pace, many jobs in one array, or wait for results with "
                 "`wait` instead of polling",
-                max(1, math.ceil((1 - bucket.tokens) / bucket.per_second)),
+                max(1, min(_MAX_RETRY_SECONDS, math.ceil((1 - bucket.tokens) / bucket.per_second))),
                 limit="requests_per_second",
                 maximum=bucket.per_second,
             )
