@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import growth, http, jobs, latency, memory, plot, report, waiters
+from benchmarks import growth, http, jobs, latency, memory, plot, report, turns, waiters
 from benchmarks.machine import Machine, machine, server_version
 from benchmarks.targets import growth_ratio, verdicts
 from jobresults.embedded.redis import find_server
@@ -29,6 +29,7 @@ from jobresults.embedded.redis import find_server
 HERE = Path(__file__).parent
 PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     "jobs": jobs.measure,
+    "turns": turns.measure,
     "latency": latency.measure,
     "http": http.measure,
     "growth": growth.measure,

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, delete, func, insert, select
 from jobresults.database import Database
 from jobresults.jobs.model import stored_bytes
 
+_INSERT = insert(stored_bytes)
+
 
 def change(connection: Connection, sizes: Iterable[tuple[str, int]]) -> None:
     """Count bytes of clients as stored or, below 0, as forgotten, within the caller's
@@ -21,7 +23,7 @@ def change(connection: Connection, sizes: Iterable[tuple[str, int]]) -> None:
         totals[client] = totals.get(client, 0) + size_bytes
     if totals:
         rows = [{"client": client, "bytes": total} for client, total in totals.items()]
-        connection.execute(insert(stored_bytes), rows)
+        connection.execute(_INSERT, rows)
 
 
 def of_client(database: Database, client: str) -> int:

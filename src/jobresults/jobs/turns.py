@@ -13,7 +13,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    bindparam,
+    func,
+    literal,
+    select,
+    update,
+)
 
 from jobresults.database import Database
 from jobresults.jobs import events
@@ -25,12 +34,59 @@ from jobresults.jobs.states import Event
 Line = tuple[str, str | None]
 
 
+def _held(*columns: Any) -> Any:
+    return (
+        select(job.c.id, *columns)
+        .where(job.c.queue == bindparam("queue_name"), IN_TURN)
+        .order_by(job.c.turn, job.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _room() -> ColumnElement[int]:
+    """How many jobs the list of a queue lacks."""
+    some = (
+        select(literal(1))
+        .where(job.c.queue == bindparam("queue_name"), QUEUED, job.c.dispatched_at_ms.is_not(None))
+        .limit(bindparam("most", type_=Integer))
+    )
+    count = select(func.count()).select_from(some.subquery()).scalar_subquery()
+    return bindparam("most", type_=Integer) - count
+
+
+# Made once: making a statement costs more than SQLite takes to run it.
+_NEXT_HELD = _held(job.c.epoch)
+_BATCH = _held().limit(_room()).cte("batch")
+_RELEASE = (
+    update(job)
+    .where(job.c.id.in_(select(_BATCH.c.id)))
+    .values(dispatched_at_ms=bindparam("now_ms"), turn=None)
+    .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
+)
+# Few of each line, since the rest is held.
+_COUNT = (
+    select(job.c.queue, job.c.customer, func.count().label("jobs"))
+    .where(job.c.customer.in_(bindparam("customers", expanding=True)), IN_LIST)
+    .group_by(job.c.queue, job.c.customer)
+)
+_OF_QUEUE = (job.c.queue == bindparam("queue_name")) & IN_TURN
+_NEXT_TURN = select(
+    select(func.max(job.c.turn))
+    .where(job.c.customer == bindparam("customer_name"), _OF_QUEUE)
+    .scalar_subquery()
+    .label("last"),
+    select(func.min(job.c.turn)).where(_OF_QUEUE).scalar_subquery().label("now"),
+)
+
+
 def assign(connection: Connection, lines: Sequence[Line], turn_jobs: int) -> list[int | None]:
     """The turns of new jobs, in the order given; None for one that goes to the list at once."""
     customers = {customer for _, customer in lines if customer is not None}
     if not turn_jobs or not customers:
         return [None] * len(lines)
-    in_list = _in_list(connection, customers)
+    rows = connection.execute(_COUNT, {"customers": list(customers)})
+    in_list: Counter[Line] = Counter({(row.queue, row.customer): row.jobs for row in rows})
     next_turns: dict[Line, int] = {}
     turns: list[int | None] = []
     for line in lines:
@@ -49,18 +105,8 @@ def release(
     database: Database, connection: Connection, queue: str, list_jobs: int, now_ms: int
 ) -> list[Dispatch]:
     """Fill the list of a queue up to so many jobs, by turns. To be handed over after the commit."""
-    waiting = select(literal(1)).where(
-        job.c.queue == queue, QUEUED, job.c.dispatched_at_ms.is_not(None)
-    )
-    count = select(func.count()).select_from(waiting.limit(list_jobs).subquery())
-    room = literal(list_jobs) - count.scalar_subquery()
-    batch = _held(queue).limit(room).cte("batch")
-    rows = connection.execute(
-        update(job)
-        .where(job.c.id.in_(select(batch.c.id)))
-        .values(dispatched_at_ms=now_ms, turn=None)
-        .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
-    ).all()
+    values = {"queue_name": queue, "most": list_jobs, "now_ms": now_ms}
+    rows = connection.execute(_RELEASE, values).all()
     events.append(
         database,
         connection,
@@ -78,7 +124,8 @@ def next_held(connection: Connection, queues: Iterable[str], limit: int) -> list
     found: list[Dispatch] = []
     for queue in queues:
         if len(found) < limit:
-            rows = connection.execute(_held(queue, job.c.epoch).limit(limit - len(found))).all()
+            wanted = {"queue_name": queue, "most": limit - len(found)}
+            rows = connection.execute(_NEXT_HELD, wanted)
             found += [Dispatch(row.id, row.epoch, queue) for row in rows]
     return found
 
@@ -103,32 +150,10 @@ def first_held(database: Database, queue: str, limit: int) -> list[str]:
     return [row.id for row in rows]
 
 
-def _held(queue: str, *columns: Any) -> Any:
-    return (
-        select(job.c.id, *columns)
-        .where(job.c.queue == queue, IN_TURN)
-        .order_by(job.c.turn, job.c.id)
-        .with_for_update(skip_locked=True)
-    )
-
-
-def _in_list(connection: Connection, customers: Iterable[str]) -> Counter[Line]:
-    """How many jobs of each line are in the list: few of each, since the rest is held."""
-    rows = connection.execute(
-        select(job.c.queue, job.c.customer, func.count().label("jobs"))
-        .where(job.c.customer.in_(customers), IN_LIST)
-        .group_by(job.c.queue, job.c.customer)
-    )
-    return Counter({(row.queue, row.customer): row.jobs for row in rows})
-
-
 def _next_turn(connection: Connection, queue: str, customer: str | None) -> int:
     """After the customer's last one, but not before the one that is next: who comes anew does not
     overtake all the others, nor wait for all of them.
     """
-    last = select(func.max(job.c.turn)).where(
-        job.c.customer == customer, job.c.queue == queue, IN_TURN
-    )
-    now = select(func.min(job.c.turn)).where(job.c.queue == queue, IN_TURN)
-    row = connection.execute(select(last.scalar_subquery(), now.scalar_subquery())).one()
-    return max(0 if row[0] is None else row[0] + 1, row[1] or 0)
+    line = {"queue_name": queue, "customer_name": customer}
+    row = connection.execute(_NEXT_TURN, line).one()
+    return max(0 if row.last is None else row.last + 1, row.now or 0)

@@ -73,7 +73,10 @@ class Admission:
             )
             admitted.released += concurrency.release(self._database, connection, slots, now_ms)
         begun = {job.id for job in admitted.begun}
-        touched = {job.queue for job in (*admitted.begun, *left) if job.customer is not None}
+        # On PostgreSQL a job may have been held for those that began here before it was seen;
+        # SQLite has one writer at a time.
+        moved = admitted.begun if self._database.dialect == "sqlite" else (*admitted.begun, *left)
+        touched = {job.queue for job in moved if job.customer is not None}
         touched |= {entry.queue for entry in taken if entry.job_id not in begun}
         self._fill(connection, admitted, touched | self.backlog, now_ms)
         return admitted

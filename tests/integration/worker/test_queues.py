@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from jobresults.jobs import queues, reading
@@ -54,9 +55,7 @@ def test_a_customers_limit_holds_over_all_workers(service: Service, tmp_path: Pa
     gate.touch()
     rows = [service.ended(job_id) for job_id in ids]
     stretches = sorted((row.started_at_ms, row.ended_at_ms) for row in rows)
-    assert all(
-        ended <= started for (_, ended), (started, _) in zip(stretches, stretches[1:], strict=False)
-    )
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(stretches))
 
 
 @on_sqlite
