@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
-from jobresults.jobs import reading, reconciler
+from jobresults.jobs import reading, reconciler, turns
 from jobresults.jobs.estimate import Estimator
 from jobresults.jobs.model import job
 from jobresults.jobs.new_job import Submission
@@ -147,29 +149,27 @@ def test_positions_count_the_list_and_the_turns_before(driver: Driver) -> None:
 
 
 @on_postgresql
-def test_jobs_held_while_those_before_were_claimed_are_released_at_once(driver: Driver) -> None:
-    """What a batch saw in the list was claimed before its commit: nobody else would come."""
-    ids = submit(driver, "ann", N)
-    hands = Hands(driver)
-    taken = hands.pop(N)
-    database = driver.database
-    with database.write() as claiming:
-        now_ms = database.read_clock_ms(claiming)
-        hands.admission.admit(claiming, taken, [], queues=["default"], room=0, now_ms=now_ms)
-        late = submit(driver, "ann", 1)[0]
-        assert driver.waiting() == []
-    assert driver.row(late).turn == 0  # its batch could not see the claims either
-    assert reconciler.fill_list(database, driver.redis, "default", N) == 1
-    again = submit(driver, "ann", N + 1)
-    assert driver.waiting() == [driver.rq_id(job_id) for job_id in [late, *again[: N - 1]]]
-    assert driver.row(ids[0]).state == State.RUNNING
+def test_a_job_held_for_jobs_that_were_claimed_meanwhile_is_released_at_once(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else would come for it until the next sweep."""
+    submit(driver, "ann", N)
+    assign = turns.assign
+
+    def assign_and_lose(*arguments: Any) -> list[int | None]:
+        found = assign(*arguments)
+        monkeypatch.setattr(turns, "assign", assign)
+        assert len(Hands(driver).begin(N)) == N
+        return found
+
+    monkeypatch.setattr(turns, "assign", assign_and_lose)
+    (late,) = submit(driver, "ann", 1)
+    assert driver.waiting() == [driver.rq_id(late)]
 
 
-@pytest.mark.parametrize("turn_jobs", [0])
-def test_without_turns_all_jobs_are_in_the_list(driver: Driver, turn_jobs: int) -> None:
+def test_what_was_held_before_turns_were_switched_off_is_not_forgotten(driver: Driver) -> None:
     ids = submit(driver, "ann", N + 2)
-    hands = Hands(driver, turn_jobs=turn_jobs)
+    hands = Hands(driver, turn_jobs=0)
     assert len(hands.work_off()) == N
-    # What was held before the setting changed is not forgotten.
     assert reconciler.fill_list(driver.database, driver.redis, "default", 1_000) == 2
     assert hands.work_off() == ids[N:]

@@ -121,6 +121,7 @@ def test_a_flushed_redis_costs_nobody_anything(redis: Client, clock: Clock) -> N
     rates.sync()
     redis.flushall()
     rates.sync()
+    assert let_in(rates) == 0
     clock.now += 1
     assert let_in(rates) == 10
 
