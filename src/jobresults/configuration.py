@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -175,8 +175,15 @@ def _keys(path: list[str]) -> list[str]:
     """The keys of the section at that path; none if there is no section."""
     model: Any = Settings
     for part in path:
-        field = model.model_fields.get(part)
-        model = field and field.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        if get_origin(model) is Mapping:  # its keys are names of the operators' own
+            model = get_args(model)[1]
+        else:
+            field = model.model_fields.get(part)
+            model = field and field.annotation
+        if not (get_origin(model) is Mapping or _is_section(model)):
             return []
-    return sorted(model.model_fields)
+    return sorted(model.model_fields) if _is_section(model) else []
+
+
+def _is_section(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, BaseModel)

@@ -201,6 +201,12 @@ def test_a_lease_of_two_heartbeats_is_accepted() -> None:
     assert load_settings(environ=variables).worker.lease_seconds == 4
 
 
+def test_an_unknown_key_of_a_client_is_refused_with_the_nearest(file: Path) -> None:
+    file.write_text("limits: {clients: {acme: {max_queue_jobs: 1}}}")
+    with pytest.raises(ConfigurationError, match=r"did you mean limits.clients.acme.max_queued_"):
+        load_settings(file, {})
+
+
 @pytest.mark.parametrize("text", ["web:", "web: 80", "web: [80]"])
 def test_a_section_without_keys_is_refused(file: Path, text: str) -> None:
     assert refusal(file, text) == f"web: must be a section with keys of its own ({file})"
