@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from statistics import median
 from typing import Any
 
 from benchmarks.jobs import OurRate
@@ -33,11 +32,7 @@ def measure(machine: Machine) -> dict[str, Any]:
                 delay = _delay_seconds(service)
                 delays.setdefault(words, []).append(delay)
                 print(f"  a single job, {words}: {delay * 1000:,.0f} ms", flush=True)
-    return {
-        "jobs_per_second": rates,
-        "single_job_seconds": delays,
-        "medians": {name: median(values) for name, values in {**rates, **delays}.items()},
-    }
+    return {"jobs_per_second": rates, "single_job_seconds": delays}
 
 
 def _delay_seconds(service: Service) -> float:
