@@ -127,7 +127,7 @@ class Supervisor:
         if self._stop_at is not None:
             attempts.give_up_waiting()
         self._unstarted += attempts.take_back_behind_long()
-        if now >= self._next_pause_check:
+        if now >= self._next_pause_check and not self._ledger_rests:
             self._next_pause_check = now + _PAUSE_CHECK_SECONDS
             self._look_for_pauses()
         if attempts.is_idle:
