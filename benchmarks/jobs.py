@@ -105,7 +105,9 @@ class OurRate:
         task: str = "clock",
         seconds: float = _SECONDS,
         beside: tuple[Role, ...] = ("web", "maintenance"),
+        customers: int = 0,
     ) -> None:
+        self._customers = customers
         self._service, self._task, self._seconds = service, task, seconds
         self._beside = beside
         self._counts: dict[int, int] = {}
@@ -124,7 +126,7 @@ class OurRate:
 
     def _measure(self, count: int, workers: int) -> float:
         service = self._service
-        ids = service.submit(count, task=self._task)
+        ids = self._submit(count)
         roles: list[Role] = ["worker"] * workers
         with service.running(*roles) as processes:
             ended_at = service.run_until_done(ids, *processes)
@@ -133,6 +135,15 @@ class OurRate:
         some = ids[:: max(1, count // _SAMPLE)]
         assert service.fetch(some) == [clocks[job_id] for job_id in some]
         return count / (max(ended_at, *clocks.values()) - min(clocks.values()))
+
+    def _submit(self, count: int) -> list[str]:
+        if not self._customers:
+            return self._service.submit(count, task=self._task)
+        ids = []
+        for number in range(self._customers):
+            share = (count + number) // self._customers
+            ids += self._service.submit(share, task=self._task, customer=f"customer {number}")
+        return ids
 
 
 def peer_system(machine: Machine, peer: Peer) -> System:

@@ -26,7 +26,13 @@ def markdown(results: Results) -> str:
     """The whole document."""
     run = results["run"]
     parts = {"jobs": _jobs, "latency": _latency, "http": _http, "growth": _growth}
-    parts |= {"waiters": _waiters, "memory": _memory, "alerts": _alerts, "accounts": _accounts}
+    parts |= {
+        "turns": _turns,
+        "waiters": _waiters,
+        "memory": _memory,
+        "alerts": _alerts,
+        "accounts": _accounts,
+    }
     sections = [_introduction(results), _versions(run), _targets(results)]
     for name, render in parts.items():
         if name in results:
@@ -138,6 +144,22 @@ def _growth(part: Results) -> Iterator[str]:
     ]
     columns = ("ledger", "queued jobs", "s until the first", "s until all", "jobs/s")
     yield from [*_table(columns, found_again), ""]
+
+
+def _turns(part: Results) -> Iterator[str]:
+    yield from _heading(
+        "Turns",
+        "What it costs that customers take turns, one worker on SQLite, no-op jobs queued first; "
+        "and how long a single job waits for its result while another customer's 10,000 wait and "
+        "run.",
+    )
+    rates = part["jobs_per_second"].items()
+    rows = [(name, *_spread(values, 0)) for name, values in rates]
+    yield from _table(("jobs a second", "min", "median", "max"), rows)
+    yield ""
+    delays = part["single_job_seconds"].items()
+    rows = [(name, *_spread([1000 * value for value in values], 0)) for name, values in delays]
+    yield from [*_table(("a single job, ms", "min", "median", "max"), rows), ""]
 
 
 def _waiters(part: Results) -> Iterator[str]:

@@ -31,6 +31,7 @@ from benchmarks import (
     memory,
     plot,
     report,
+    turns,
     waiters,
 )
 from benchmarks.machine import Machine, machine, server_version
@@ -40,6 +41,7 @@ from jobresults.embedded.redis import find_server
 HERE = Path(__file__).parent
 PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     "jobs": jobs.measure,
+    "turns": turns.measure,
     "latency": latency.measure,
     "http": http.measure,
     "growth": growth.measure,

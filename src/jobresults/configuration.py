@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -184,6 +184,8 @@ def _keys(path: list[str]) -> list[str]:
     for part in path:
         if part.isdecimal():  # an item of a list of sections
             model = get_args(model)[0] if get_args(model) else None
+        elif get_origin(model) is Mapping:  # its keys are names of the operators' own
+            model = get_args(model)[1]
         else:
             field = getattr(model, "model_fields", {}).get(part)
             model = field and field.annotation

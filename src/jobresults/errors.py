@@ -18,7 +18,8 @@ JobResultsError
 │   ├── PayloadTooLarge       413
 │   ├── UnsupportedMediaType  415
 │   ├── IdempotencyMismatch   422: the key was used with another body
-│   └── TooManyRequests       429: says after how many seconds the next may come
+│   └── TooManyRequests       429: more than the client's rate allows; says when to try again
+│       └── QuotaExceeded     429: more queued jobs or stored bytes than the client may have
 └── Unavailable               503: a dependency is out of reach; retrying helps
     ├── LedgerUnavailable     the database
     └── RedisUnavailable      Redis
@@ -146,13 +147,19 @@ class IdempotencyMismatch(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """More than the caller may ask for; `retry_after_seconds` from now there is room again."""
+    """The client asks for more than it may have; `retry_after_seconds` later it may succeed."""
 
     status, code, title = 429, "rate_limited", "Too many requests"
 
     def __init__(self, detail: str, retry_after_seconds: int, **extra: Any) -> None:
         super().__init__(detail, **extra)
         self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceeded(TooManyRequests):
+    """The client has as many queued jobs, or stored bytes, as it may have."""
+
+    code, title = "quota_exceeded", "Quota exceeded"
 
 
 class Unavailable(JobResultsError):

@@ -9,6 +9,7 @@ secrets.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from string import Formatter
 from typing import Annotated, Literal
 
@@ -142,6 +143,33 @@ class JobsSettings(_Section):
     retry_max_seconds: Seconds = 300.0
     max_log_lines: Count = 1_000
     max_log_bytes: Bytes = 262_144
+
+
+class ClientLimits(_Section):
+    """What one client may take; None means no limit."""
+
+    requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    max_queued_jobs: Count | None = None
+    max_stored_bytes: Bytes | None = None
+
+
+class LimitsSettings(ClientLimits):
+    """What a client may take, if `clients` says nothing else of it; what may run at once; and how
+    customers take turns.
+    """
+
+    max_running_per_customer: Count | None = None
+    max_running_per_task: Count | None = None
+    turn_jobs: Annotated[int, Field(ge=0)] = 4
+    clients: Mapping[str, ClientLimits] = Field(default_factory=dict)
+
+    def of(self, client: str) -> ClientLimits:
+        """The limits of one client: its own where they are given, `null` included."""
+        own = self.clients.get(client)
+        if own is None:
+            return self
+        given = {name: getattr(own, name) for name in own.model_fields_set}
+        return self.model_copy(update=given)
 
 
 class WorkerSettings(_Section):
@@ -382,6 +410,7 @@ class Settings(_Section):
     accounts: AccountsSettings = AccountsSettings()
     callbacks: CallbacksSettings = CallbacksSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    limits: LimitsSettings = LimitsSettings()
     logging: LoggingSettings = LoggingSettings()
     alerts: AlertsSettings = AlertsSettings()
     sentry: SentrySettings = SentrySettings()

@@ -135,7 +135,7 @@ def of_callback(path: str, member: str, **options: Any) -> Asks:
 
 
 def nothing(_world: World) -> Iterator[Ask]:
-    """The route names nothing that could be another's, or is for operators and admins, who reach all."""
+    """The route names nothing that could be another's, or is for operators, who reach all."""
     return iter(())
 
 
@@ -172,6 +172,9 @@ TENANCY: dict[str, Asks] = {
     ),
     "POST /v1/callback-secret": nothing,
     "GET /v1/tasks": nothing,
+    "GET /v1/queues": nothing,
+    "POST /v1/queues/<name>/pause": nothing,
+    "POST /v1/queues/<name>/resume": nothing,
     "GET /v1/alerts": nothing,
     "GET /v1/alerts/<fingerprint>": nothing,
     "GET /v1/silences": nothing,
@@ -222,8 +225,8 @@ def test_a_wait_does_not_tell_a_foreign_job(world: World, name: str) -> None:
 def look_at_foreign(world: World, name: str, **headers: str) -> None:
     """Asks for the foreign and for the unknown; nothing of the answers differs, nothing happens."""
     stack, method = world.stack, name.partition(" ")[0]
-    before, count = [stack.job(job_id) for job_id in world.jobs], stack.count_jobs()
     asks = list(TENANCY[name](world))
+    before, count = [stack.job(job_id) for job_id in world.jobs], stack.count_jobs()
     for ask in asks:
         answers = []
         for value in (ask.foreign, ask.unknown):

@@ -152,7 +152,7 @@ def test_an_unknown_key_near_to_none_is_refused_with_all(file: Path) -> None:
 
 def test_a_key_below_an_unknown_section_is_refused(file: Path) -> None:
     assert refusal(file, ZZZZ__YYYY="1").startswith(
-        "zzzz: unknown key (environment: JOBRESULTS_ZZZZ__YYYY); valid here: accounts, database"
+        "zzzz: unknown key (environment: JOBRESULTS_ZZZZ__YYYY); valid here: accounts, alerts"
     )
 
 
@@ -221,6 +221,12 @@ def test_a_lease_must_outlive_a_lost_heartbeat(file: Path, variables: dict[str, 
 def test_a_lease_of_two_heartbeats_is_accepted() -> None:
     variables = environ(WORKER__LEASE_SECONDS="4", WORKER__HEARTBEAT_SECONDS="2")
     assert load_settings(environ=variables).worker.lease_seconds == 4
+
+
+def test_an_unknown_key_of_a_client_is_refused_with_the_nearest(file: Path) -> None:
+    file.write_text("limits: {clients: {acme: {max_queue_jobs: 1}}}")
+    with pytest.raises(ConfigurationError, match=r"did you mean limits.clients.acme.max_queued_"):
+        load_settings(file, {})
 
 
 @pytest.mark.parametrize("text", ["web:", "web: 80", "web: [80]"])

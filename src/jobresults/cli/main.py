@@ -17,6 +17,7 @@ COMMANDS = {
     "get": "jobresults.cli.jobs:get",
     "wait": "jobresults.cli.jobs:wait",
     "callbacks": "jobresults.cli.callbacks:callbacks",
+    "queues": "jobresults.cli.queues:queues",
     "api-key": "jobresults.cli.api_key:api_key",
     "alerts": "jobresults.cli.alerts:alerts",
     "user": "jobresults.cli.user:user",

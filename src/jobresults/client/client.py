@@ -167,10 +167,36 @@ class Client:
         tasks: list[dict[str, Any]] = self._transport.get("/v1/tasks").body["tasks"]
         return tasks
 
+    def queues(self) -> list[dict[str, Any]]:
+        """What each queue holds, and whether it is paused. Needs an operator's token."""
+        queues: list[dict[str, Any]] = self._transport.get("/v1/queues").body["queues"]
+        return queues
+
+    def pause_queue(self, name: str) -> dict[str, Any]:
+        """Start no more jobs of a queue until it is resumed. Needs an operator's token.
+
+        Raises:
+            JobNotFound: there is no such queue.
+        """
+        return self._on_queue(name, "pause")
+
+    def resume_queue(self, name: str) -> dict[str, Any]:
+        """Start jobs of a queue again. Needs an operator's token.
+
+        Raises:
+            JobNotFound: there is no such queue.
+        """
+        return self._on_queue(name, "resume")
+
     def status(self) -> dict[str, Any]:
         """How the service says it is; needs no token."""
         status: dict[str, Any] = self._transport.get("/status").body
         return status
+
+    def _on_queue(self, name: str, action: str) -> dict[str, Any]:
+        path = f"/v1/queues/{quote(name, safe='')}/{action}"
+        queue: dict[str, Any] = self._transport.post(path).body
+        return queue
 
     def _submit(
         self, path: str, document: object, idempotency_key: str | None, wait_seconds: float

@@ -20,7 +20,7 @@ from jobresults.errors import (
     LedgerUnavailable,
     RequestError,
 )
-from jobresults.jobs import events
+from jobresults.jobs import events, stored, turns
 from jobresults.jobs.model import idempotency_key, job, job_tag
 from jobresults.jobs.new_job import NewJob
 from jobresults.jobs.reading import JobRecord
@@ -59,7 +59,7 @@ class Committed:
 
 
 def accept_each(
-    database: Database, requests: Sequence[JobsRequest], *, key_ttl_seconds: int
+    database: Database, requests: Sequence[JobsRequest], *, key_ttl_seconds: int, turn_jobs: int
 ) -> list[Committed | Exception]:
     """Commit the requests together or, if the ledger refuses that, one by one: whatever is wrong
     with one of them, the others must not suffer from it. An exception answers its request alone.
@@ -67,8 +67,9 @@ def accept_each(
     Raises:
         LedgerUnavailable: nothing was accepted.
     """
+    options = {"key_ttl_seconds": key_ttl_seconds, "turn_jobs": turn_jobs}
     try:
-        return [*accept(database, requests, key_ttl_seconds=key_ttl_seconds)]
+        return [*accept(database, requests, **options)]
     except LedgerUnavailable:
         raise
     except Exception:  # noqa: BLE001 - told to the request that meets it again
@@ -77,16 +78,16 @@ def accept_each(
             if answers and isinstance(answers[-1], LedgerUnavailable):
                 answers.append(answers[-1])  # each attempt could take as long as this one
             else:
-                answers.append(_accept_alone(database, request, key_ttl_seconds))
+                answers.append(_accept_alone(database, request, options))
         return answers
 
 
 def _accept_alone(
-    database: Database, request: JobsRequest, key_ttl_seconds: int
+    database: Database, request: JobsRequest, options: Mapping[str, int]
 ) -> Committed | Exception:
     """The second look: a key that came between the first one and the insert is known now."""
     try:
-        return accept(database, [request], key_ttl_seconds=key_ttl_seconds)[0]
+        return accept(database, [request], **options)[0]
     except IntegrityError as error:
         if request.key is None:
             return error
@@ -98,9 +99,10 @@ def _accept_alone(
 
 
 def accept(
-    database: Database, requests: Sequence[JobsRequest], *, key_ttl_seconds: int
+    database: Database, requests: Sequence[JobsRequest], *, key_ttl_seconds: int, turn_jobs: int
 ) -> list[Committed | RequestError]:
-    """Commit all requests in one transaction, and answer them in their order.
+    """Commit all requests in one transaction, and answer them in their order. Of each customer so
+    many jobs may wait in a queue's list; its further ones are held for their turns.
 
     A request whose key was used with another fingerprint is answered by `IdempotencyMismatch`.
 
@@ -114,8 +116,22 @@ def accept(
         known = _known(connection, requests, now_ms)
         new = [request for request in requests if request.key not in known]
         if new:
-            _insert(database, connection, new, now_ms, key_ttl_seconds)
+            _insert(database, connection, new, now_ms, key_ttl_seconds, turn_jobs)
     return [_answer(request, known, now_ms) for request in requests]
+
+
+def earlier(database: Database, request: JobsRequest) -> Committed | RequestError | None:
+    """What an earlier request with the same key is answered by; None if there was none.
+
+    Raises:
+        LedgerUnavailable
+    """
+    if request.key is None:
+        return None
+    with database.write() as connection:
+        now_ms = database.read_clock_ms(connection)
+        known = _known(connection, [request], now_ms)
+    return _answer(request, known, now_ms) if known else None
 
 
 def _known(
@@ -145,10 +161,13 @@ def _insert(
     requests: Sequence[JobsRequest],
     now_ms: int,
     key_ttl_seconds: int,
+    turn_jobs: int,
 ) -> None:
     jobs = [new for request in requests for new in request.jobs]
     for new in jobs:
         new.set_times(now_ms)
+    _take_turns(connection, jobs, turn_jobs)
+    stored.change(connection, [(new.client, new.size_bytes) for new in jobs])
     connection.execute(insert(job), [new.row for new in jobs])
     tags = [{"tag": tag, "job_id": new.row["id"]} for new in jobs for tag in new.tags]
     if tags:
@@ -167,6 +186,14 @@ def _insert(
     ]
     if keys:
         connection.execute(insert(idempotency_key), keys)
+
+
+def _take_turns(connection: Connection, jobs: Sequence[NewJob], turn_jobs: int) -> None:
+    at_once = [new for new in jobs if new.row["dispatched_at_ms"] is not None]
+    lines = [(new.row["queue"], new.row["customer"]) for new in at_once]
+    for new, turn in zip(at_once, turns.assign(connection, lines, turn_jobs), strict=True):
+        if turn is not None:
+            new.wait_for_turn(turn)
 
 
 def _submitted(row: Mapping[str, Any]) -> events.Entry:

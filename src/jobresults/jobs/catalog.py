@@ -46,6 +46,7 @@ class TaskOptions:
     max_attempts: int
     result_ttl_seconds: int | None
     isolation: Isolation
+    max_running: int | None = None
 
 
 class ResultError(Exception):
@@ -175,6 +176,7 @@ def task(
     max_attempts: int = 3,
     result_ttl_seconds: int | None = None,
     isolation: Isolation = "executor",
+    max_running: int | None = None,
 ) -> Callable[[Function], Function]:
     """Make a typed function a task. The function itself stays as it is and can be called and
     tested.
@@ -187,11 +189,15 @@ def task(
         result_ttl_seconds: how long the result is kept; None means `jobs.result_ttl_seconds`.
         isolation: `executor` runs job after job in one process, as fast as it gets; `process` forks
             one for each job, for a task that changes its process: limits, signals, leaks, threads.
+        max_running: how many of its jobs run at once, over all workers; None means
+            `limits.max_running_per_task`.
 
     Raises:
         CatalogError: an option is out of its range.
     """
-    options = TaskOptions(name, queue, timeout_seconds, max_attempts, result_ttl_seconds, isolation)
+    options = TaskOptions(
+        name, queue, timeout_seconds, max_attempts, result_ttl_seconds, isolation, max_running
+    )
     for label, text in (("name", name), ("queue", queue)):
         if not _NAME.fullmatch(text):
             raise CatalogError(
@@ -203,6 +209,7 @@ def task(
         ("max_attempts", max_attempts),
         ("timeout_seconds", timeout_seconds),
         ("result_ttl_seconds", result_ttl_seconds),
+        ("max_running", max_running),
     ):
         if number is not None and not 0 < number < math.inf:
             raise CatalogError(f"@task {name!r}: {label}={number!r} must be above 0 and finite")

@@ -10,18 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import select
 
 from jobresults.database import Database
-from jobresults.jobs.model import job
+from jobresults.jobs import turns
+from jobresults.jobs.model import QUEUED, job
 from jobresults.jobs.reading import JobRecord
-from jobresults.jobs.states import State
+from jobresults.jobs.states import State, WaitingOn
 
 _SAMPLE = 50
 _MEDIAN_SECONDS = 5.0
 _QUEUE_SECONDS = 1.0
 # Counting further would cost more than the figure is worth to a caller.
 _MAX_POSITION = 1_000
+
+_LIMITS = (WaitingOn.CUSTOMER_LIMIT, WaitingOn.TASK_LIMIT)
 
 Value = TypeVar("Value")
 
@@ -46,6 +49,7 @@ class Estimator:
         self._count_workers = count_workers
         self._medians = _Remembered(self._median_run_seconds, _MEDIAN_SECONDS)
         self._queues = _Remembered(self._queued_at_ms, _QUEUE_SECONDS)
+        self._turns = _Remembered(self._held_places, _QUEUE_SECONDS)
 
     def estimate(self, record: JobRecord) -> Estimate:
         """For a queued or running job.
@@ -60,17 +64,36 @@ class Estimator:
             return Estimate(
                 eta_seconds=max(0.0, median_seconds - (record.now_ms - record.started_at_ms) / 1000)
             )
-        if record.dispatched_at_ms is None:
+        if record.waiting_on in _LIMITS:
+            return Estimate()
+        if record.dispatched_at_ms is not None:
+            ahead = bisect_left(self._queues.get(record.queue), record.dispatched_at_ms)
+        elif record.due_at_ms > record.now_ms:
             return Estimate(
-                eta_seconds=max(0.0, (record.due_at_ms - record.now_ms) / 1000)
-                + (median_seconds or 0)
+                eta_seconds=(record.due_at_ms - record.now_ms) / 1000 + (median_seconds or 0)
             )
-        ahead = bisect_left(self._queues.get(record.queue), record.dispatched_at_ms)
+        else:
+            ahead = self._ahead_of_turn(record)
         position = ahead + 1 if ahead < _MAX_POSITION else None
         workers = self._count_workers(record.queue)
-        if position is None or median_seconds is None or workers == 0:
+        paused = record.waiting_on == WaitingOn.QUEUE_PAUSED
+        if position is None or median_seconds is None or workers == 0 or paused:
             return Estimate(position)
         return Estimate(position, math.ceil(position / workers) * median_seconds)
+
+    def _ahead_of_turn(self, record: JobRecord) -> int:
+        """Those in the list, and those whose turns come earlier. What maintenance is about to hand
+        over comes next in the list.
+        """
+        in_list = len(self._queues.get(record.queue))
+        held = self._turns.get(record.queue)
+        if record.waiting_on == WaitingOn.RETRY or not held:
+            return in_list
+        return in_list + held.get(record.id, _MAX_POSITION)
+
+    def _held_places(self, queue: str) -> dict[str, int]:
+        held = turns.first_held(self._database, queue, _MAX_POSITION)
+        return {job_id: place for place, job_id in enumerate(held)}
 
     def _queued_at_ms(self, queue: str) -> list[int]:
         """When the first jobs of the queue were dispatched, in order."""
@@ -78,7 +101,7 @@ class Estimator:
             select(job.c.dispatched_at_ms)
             .where(
                 job.c.queue == queue,
-                literal_column("state = 'queued'"),  # as the index has it
+                QUEUED,
                 job.c.dispatched_at_ms.is_not(None),
             )
             .order_by(job.c.dispatched_at_ms)

@@ -4,10 +4,10 @@ keys.
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events
+from jobresults.jobs import events, stored
 from jobresults.jobs.batches import batch_of
 from jobresults.jobs.model import idempotency_key, job, job_event, job_log
 from jobresults.jobs.states import Event
@@ -22,9 +22,19 @@ def forget_results(database: Database, batch_size: int) -> int:
     """
     over = job.c.expired_at_ms.is_(None) & (job.c.expires_at_ms <= database.now_ms())
     with database.write() as connection:
+        sizes = connection.execute(
+            select(
+                job.c.id,
+                job.c.client,
+                (func.length(job.c.params) + func.coalesce(func.length(job.c.result), 0)).label(
+                    "bytes"
+                ),
+            ).where(job.c.id.in_(batch_of(over, batch_size)))
+        ).all()
+        stored.change(connection, [(row.client, -row.bytes) for row in sizes])
         rows = connection.execute(
             update(job)
-            .where(over, job.c.id.in_(batch_of(over, batch_size)))
+            .where(job.c.id.in_([row.id for row in sizes]))
             .values(
                 expired_at_ms=database.now_ms(),
                 params=b"null",

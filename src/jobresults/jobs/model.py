@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    literal_column,
     text,
 )
 
@@ -70,6 +72,8 @@ job = Table(
     Column("due_at_ms", BigInteger, nullable=False),
     Column("dispatched_at_ms", BigInteger, comment="null: not handed to Redis in this epoch"),
     Column("lease_until_ms", BigInteger),
+    Column("turn", BigInteger, comment="place among the held jobs of the queue; null: none"),
+    Column("limited_by", String(210), comment="which limit holds it: customer:… or task:…"),
     Column("worker", String(200)),
     Column("cancel_requested_at_ms", BigInteger),
     Column("progress_done", BigInteger),
@@ -96,7 +100,18 @@ job = Table(
     CheckConstraint("(state = 'running') = (lease_until_ms IS NOT NULL)", name="lease"),
 )
 
-_queued = text("state = 'queued'")
+# Statements that are to find these indexes say the very same.
+QUEUED: ColumnElement[bool] = literal_column("state = 'queued'")
+IN_LIST: ColumnElement[bool] = literal_column(
+    "state = 'queued' AND dispatched_at_ms IS NOT NULL AND customer IS NOT NULL"
+)
+IN_TURN: ColumnElement[bool] = literal_column(
+    "state = 'queued' AND dispatched_at_ms IS NULL AND turn IS NOT NULL"
+)
+LIMITED: ColumnElement[bool] = literal_column("state = 'queued' AND limited_by IS NOT NULL")
+TO_DISPATCH: ColumnElement[bool] = literal_column(
+    "state = 'queued' AND dispatched_at_ms IS NULL AND turn IS NULL AND limited_by IS NULL"
+)
 _running = text("state = 'running'")
 # Keyset pages, newest first; the score of a customer; each sweep of maintenance reads only what it
 # works on.
@@ -105,18 +120,44 @@ Index("ix_job_customer_id", job.c.customer, job.c.id)
 Index("ix_job_state_id", job.c.state, job.c.id)
 Index("ix_job_task_ended", job.c.task, job.c.ended_at_ms)
 Index(
-    "ix_job_undispatched",
+    "ix_job_due",
     job.c.due_at_ms,
-    postgresql_where=text("state = 'queued' AND dispatched_at_ms IS NULL"),
-    sqlite_where=text("state = 'queued' AND dispatched_at_ms IS NULL"),
+    postgresql_where=TO_DISPATCH,
+    sqlite_where=TO_DISPATCH,
 )
 Index(
     "ix_job_dispatched",
     job.c.queue,
     job.c.dispatched_at_ms,
-    postgresql_where=_queued,
-    sqlite_where=_queued,
+    postgresql_where=QUEUED,
+    sqlite_where=QUEUED,
 )
+# Customers take turns, limits hold jobs: see turns.py and concurrency.py.
+Index(
+    "ix_job_in_list",
+    job.c.customer,
+    job.c.queue,
+    postgresql_where=IN_LIST,
+    sqlite_where=IN_LIST,
+)
+Index("ix_job_turn", job.c.queue, job.c.turn, postgresql_where=IN_TURN, sqlite_where=IN_TURN)
+Index(
+    "ix_job_customer_turn",
+    job.c.customer,
+    job.c.queue,
+    job.c.turn,
+    postgresql_where=IN_TURN,
+    sqlite_where=IN_TURN,
+)
+Index(
+    "ix_job_limited",
+    job.c.limited_by,
+    job.c.dispatched_at_ms,
+    job.c.id,
+    postgresql_where=LIMITED,
+    sqlite_where=LIMITED,
+)
+Index("ix_job_queued_of", job.c.client, postgresql_where=QUEUED, sqlite_where=QUEUED)
 Index("ix_job_lease", job.c.lease_until_ms, postgresql_where=_running, sqlite_where=_running)
 Index(
     "ix_job_expires",
@@ -213,4 +254,20 @@ callback = Table(
         postgresql_where=_pending,
         sqlite_where=_pending,
     ),
+)
+
+paused_queue = Table(
+    "paused_queue",
+    metadata,
+    Column("queue", String(100), primary_key=True),
+    Column("paused_at_ms", BigInteger, nullable=False),
+    Column("paused_by", String(100), nullable=False),
+)
+
+stored_bytes = Table(
+    "stored_bytes",
+    metadata,
+    Column("id", RowNumber, primary_key=True, autoincrement=True),
+    Column("client", String(100), nullable=False, index=True),
+    Column("bytes", BigInteger, nullable=False, comment="added or, below 0, forgotten"),
 )

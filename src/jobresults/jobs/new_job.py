@@ -50,6 +50,15 @@ class NewJob:
     due_at_ms: int | None
     delay_ms: int
 
+    @property
+    def client(self) -> str:
+        return str(self.row["client"])
+
+    @property
+    def size_bytes(self) -> int:
+        """What it adds to what its client stores."""
+        return len(self.row["params"])
+
     def set_times(self, now_ms: int) -> None:
         """Let it be created now."""
         due_at_ms = now_ms + self.delay_ms if self.due_at_ms is None else self.due_at_ms
@@ -59,6 +68,10 @@ class NewJob:
             due_at_ms=due_at_ms,
             dispatched_at_ms=None if scheduled else now_ms,
         )
+
+    def wait_for_turn(self, turn: int) -> None:
+        """Hold it in the ledger, instead of handing it to Redis."""
+        self.row.update(dispatched_at_ms=None, turn=turn)
 
 
 def new_job(
@@ -124,4 +137,5 @@ def _row(submission: Submission, job_id: str, task: Task, settings: JobsSettings
         "traceparent": submission.traceparent,
         "rerun_of": submission.rerun_of,
         "callback_url": submission.callback_url,
+        "turn": None,
     }

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events, outbox
+from jobresults.jobs import events, outbox, stored
 from jobresults.jobs.model import job
 from jobresults.jobs.running import Claimed, fenced
 from jobresults.jobs.states import TERMINAL, Event, State, WaitingOn
@@ -175,6 +175,7 @@ def _succeed_all(
         at_ms=now_ms,
     )
     outbox.add(connection, [item.id for item, _ in succeeded if item.calls_back])
+    stored.change(connection, [(item.client, len(result)) for item, result in succeeded])
     return True
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, null, or_, select
+from sqlalchemy import ColumnElement, Select, case, literal, null, or_, select
 
 from jobresults.database import Database
 from jobresults.errors import NotFound
-from jobresults.jobs.model import job, job_event, job_log, job_tag
-from jobresults.jobs.states import TERMINAL, State
+from jobresults.jobs.model import job, job_event, job_log, job_tag, paused_queue
+from jobresults.jobs.states import TERMINAL, State, WaitingOn
 from jobresults.jobs.visibility import Visibility
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -77,6 +77,15 @@ class JobRecord:
         return record
 
 
+# A pause is told of the queue, not of each job in it.
+_waiting_on = case(
+    (
+        (job.c.waiting_on == WaitingOn.WORKER)
+        & job.c.queue.in_(select(paused_queue.c.queue).scalar_subquery()),
+        literal(WaitingOn.QUEUE_PAUSED.value),
+    ),
+    else_=job.c.waiting_on,
+)
 _FIELDS = tuple(JobRecord.__dataclass_fields__)
 
 
@@ -97,7 +106,11 @@ class Filter:
 
 def select_records(database: Database, result: ColumnElement[Any]) -> Select[Any]:
     """All jobs, as rows that each make a `JobRecord(*row)`; `result` stands for their results."""
-    special = {"result": result.label("result"), "now_ms": database.now_ms().label("now_ms")}
+    special = {
+        "result": result.label("result"),
+        "now_ms": database.now_ms().label("now_ms"),
+        "waiting_on": _waiting_on.label("waiting_on"),
+    }
     return select(
         *(special[name] if name in special else job.c[name] for name in _FIELDS)
     ).select_from(job)

@@ -10,11 +10,12 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events, incidents, outbox
+from jobresults.jobs import concurrency, events, incidents, outbox, turns
 from jobresults.jobs.batches import batch_of
+from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import (
     Dispatch,
     dispatch,
@@ -22,7 +23,7 @@ from jobresults.jobs.dispatch import (
     oldest_waiting,
     parse_rq_id,
 )
-from jobresults.jobs.model import job
+from jobresults.jobs.model import TO_DISPATCH, job
 from jobresults.jobs.outcome import (
     CANCELED,
     WORKER_LOST,
@@ -40,6 +41,11 @@ logger = logging.getLogger(__name__)
 _MAX_SUPERSEDED_HEADS = 1_000
 # What is told of a job that lost its worker.
 _ABOUT = [job.c[name] for name in ("task", "queue", "customer", "client", "request_id", "attempt")]
+_GIVE_TURN = (
+    update(job)
+    .where(job.c.id == bindparam("job_id"))
+    .values(turn=bindparam("place"), waiting_on=bindparam("word"))
+)
 
 
 def take_over_expired_leases(database: Database, batch_size: int) -> int:
@@ -109,21 +115,77 @@ def _draft(connection: Connection, job_id: str) -> sentry.Draft | None:
     return draft
 
 
-def dispatch_due(database: Database, redis: Client, batch_size: int) -> int:
+def dispatch_due(database: Database, redis: Client, batch_size: int, *, turn_jobs: int = 0) -> int:
     """Hand over queued jobs that are due and not handed over yet: retries, scheduled and requeued
-    ones.
+    ones. Those of customers who have enough in the list get their turns. Returns how many.
 
     Raises:
         LedgerUnavailable, RedisUnavailable: those taken already count as lost dispatches, and are
             found as such.
     """
     ping(redis)
-    due = (
-        (job.c.state == State.QUEUED)
-        & job.c.dispatched_at_ms.is_(None)
-        & (job.c.due_at_ms <= database.now_ms())
-    )
-    return _dispatch_where(database, redis, due, batch_size, bump_epoch=False)
+    due = TO_DISPATCH & (job.c.due_at_ms <= database.now_ms())
+    with database.write() as connection:
+        held = _give_turns(connection, due, batch_size, turn_jobs) if turn_jobs else 0
+    return held + _dispatch_where(database, redis, due, batch_size, bump_epoch=False)
+
+
+def _give_turns(
+    connection: Connection, due: ColumnElement[bool], batch_size: int, turn_jobs: int
+) -> int:
+    rows = connection.execute(
+        select(job.c.id, job.c.queue, job.c.customer)
+        .where(due)
+        .order_by(job.c.due_at_ms)
+        .limit(batch_size)
+        .with_for_update(skip_locked=True)
+    ).all()
+    given = turns.assign(connection, [(row.queue, row.customer) for row in rows], turn_jobs)
+    held = [
+        {"job_id": row.id, "place": turn, "word": WaitingOn.WORKER}
+        for row, turn in zip(rows, given, strict=True)
+        if turn is not None
+    ]
+    if held:
+        connection.execute(_GIVE_TURN, held)
+    return len(held)
+
+
+def fill_list(database: Database, redis: Client, queue: str, list_jobs: int) -> int:
+    """Hand over jobs that wait for their turns, if the list of their queue has room: should a
+    worker have died that was about to. Returns how many.
+
+    Raises:
+        LedgerUnavailable, RedisUnavailable
+    """
+    if not turns.queue_has_held(database, queue):
+        return 0
+    ping(redis)
+    with database.write() as connection:
+        now_ms = database.read_clock_ms(connection)
+        released = turns.release(database, connection, queue, list_jobs, now_ms)
+    dispatch(redis, released)
+    return len(released)
+
+
+def fill_slots(database: Database, redis: Client, limits: Concurrency, batch_size: int) -> int:
+    """Hand over jobs that a limit holds and that may run by now. Returns how many.
+
+    Raises:
+        LedgerUnavailable, RedisUnavailable
+    """
+    with database.read() as connection:
+        free = concurrency.free_slots(connection, limits, batch_size)
+    if not free:
+        return 0
+    ping(redis)
+    with database.write() as connection:
+        now_ms = database.read_clock_ms(connection)
+        # Again, as it is now: another process may have been quicker.
+        free = concurrency.free_slots(connection, limits, batch_size)
+        released = concurrency.release(database, connection, free, now_ms)
+    dispatch(redis, released)
+    return len(released)
 
 
 def redispatch_lost(
@@ -190,10 +252,11 @@ def _dispatch_where(
     *,
     bump_epoch: bool,
 ) -> int:
+    first = job.c.dispatched_at_ms if bump_epoch else job.c.due_at_ms
     with database.write() as connection:
         rows = connection.execute(
             update(job)
-            .where(wanted & job.c.id.in_(batch_of(wanted, batch_size)))
+            .where(wanted & job.c.id.in_(batch_of(wanted, batch_size, first=first)))
             .values(
                 dispatched_at_ms=database.now_ms(),
                 epoch=job.c.epoch + int(bump_epoch),

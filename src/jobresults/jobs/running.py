@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, tuple_, update
 
 from jobresults.database import Database
 from jobresults.jobs import events, outbox
@@ -87,6 +87,8 @@ class Progress:
     event: bool = False
 
 
+# Handed over, or held for its turn, which a worker may take as well.
+_is_due = job.c.dispatched_at_ms.is_not(None) | job.c.turn.is_not(None)
 _CLAIMED = [
     *(job.c[name] for name in Claimed.__dataclass_fields__ if name != "calls_back"),
     outbox.CALLS_BACK,
@@ -99,10 +101,13 @@ _CLAIM = (
         tuple_(job.c.id, job.c.epoch).in_(bindparam("fences", expanding=True)),
         job.c.state == State.QUEUED,
         # Whoever can write to Redis cannot start a job before it is due.
-        job.c.dispatched_at_ms.is_not(None),
+        _is_due,
         job.c.task.in_(bindparam("tasks", expanding=True)),
     )
     .values(
+        dispatched_at_ms=func.coalesce(job.c.dispatched_at_ms, bindparam("now_ms")),
+        turn=None,
+        limited_by=None,
         state=State.RUNNING,
         waiting_on=None,
         attempt=job.c.attempt + 1,
@@ -190,12 +195,13 @@ def park_unknown(
         .where(
             among(fences),
             job.c.state == State.QUEUED,
-            job.c.dispatched_at_ms.is_not(None),
+            _is_due,
             job.c.task.not_in(tasks),
         )
         .values(
             epoch=job.c.epoch + 1,
             dispatched_at_ms=None,
+            turn=None,
             waiting_on=WaitingOn.WORKER,
             due_at_ms=now_ms + PARK_MS,
         )

@@ -31,6 +31,9 @@ class WaitingOn(StrEnum):
     WORKER = "worker"
     RETRY = "retry"
     SCHEDULE = "schedule"
+    CUSTOMER_LIMIT = "customer_limit"
+    TASK_LIMIT = "task_limit"
+    QUEUE_PAUSED = "queue_paused"
 
 
 class Event(StrEnum):
@@ -38,6 +41,7 @@ class Event(StrEnum):
 
     SUBMITTED = "submitted"
     DISPATCHED = "dispatched"
+    HELD = "held"
     STARTED = "started"
     PROGRESS = "progress"
     RETRIED = "retried"

@@ -9,24 +9,33 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import uuid_utils
 
 from jobresults.batching import Batcher
 from jobresults.database import Database
-from jobresults.errors import IdempotencyInFlight, InvalidRequest, RedisUnavailable
-from jobresults.jobs import reading
-from jobresults.jobs.acceptance import Committed, JobsRequest, Key, accept_each
+from jobresults.errors import (
+    IdempotencyInFlight,
+    InvalidRequest,
+    LedgerUnavailable,
+    QuotaExceeded,
+    RedisUnavailable,
+    RequestError,
+)
+from jobresults.jobs import reading, turns
+from jobresults.jobs.acceptance import Committed, JobsRequest, Key, accept_each, earlier
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, dispatch
 from jobresults.jobs.new_job import NewJob, Submission, new_job
+from jobresults.jobs.quotas import Quotas
 from jobresults.jobs.reading import JobRecord
+from jobresults.jobs.states import WaitingOn
 from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client
-from jobresults.settings import JobsSettings
+from jobresults.settings import JobsSettings, LimitsSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +65,16 @@ class Submissions:
     """Accepts jobs for one process."""
 
     def __init__(
-        self, database: Database, redis: Client, catalog: Catalog, settings: JobsSettings
+        self,
+        database: Database,
+        redis: Client,
+        catalog: Catalog,
+        settings: JobsSettings,
+        limits: LimitsSettings | None = None,
     ) -> None:
+        limits = limits or LimitsSettings()
+        self._quotas = Quotas(database, limits)
+        self._turn_jobs = limits.turn_jobs
         self._database = database
         self._redis = redis
         self._catalog = catalog
@@ -73,21 +90,23 @@ class Submissions:
             UnknownTask, InvalidRequest: every problem with its path.
             IdempotencyInFlight, IdempotencyMismatch: see the IETF draft "The Idempotency-Key HTTP
                 Header Field".
+            QuotaExceeded: the client has all it may have. A replay is answered all the same.
             LedgerUnavailable: nothing was accepted.
         """
         new = self._new_job(submission, str(uuid_utils.uuid7()))
         request = _request([new], submission)
         with self._exclusively(request.key):
-            committed = self._batches(request)
+            committed = self._accept_one(request)
         if committed.earlier is not None:
             return Accepted(committed.earlier, replayed=True)
         return Accepted(new.row["id"], False, committed.records[0])
 
     def submit_all(
         self, items: Iterable[Submission | InvalidRequest]
-    ) -> list[Accepted | InvalidRequest]:
+    ) -> list[Accepted | RequestError]:
         """Commit the jobs of one request together, then hand them to Redis. Answers in order; what
-        is invalid, before or now, is answered by its problem and keeps no other job back.
+        is invalid, before or now, is answered by its problem and keeps no other job back. So are
+        the last jobs of a client that may not have all of them: by `QuotaExceeded`.
 
         They have one client, Idempotency-Key and fingerprint. A replay gives the jobs that the
         first request made, as they are now, and makes no new ones.
@@ -103,16 +122,46 @@ class Submissions:
             return [item for item in checked if isinstance(item, InvalidRequest)]
         request = _request(new, first)
         with self._exclusively(request.key):
-            (committed,) = self._accept([request])
-        if isinstance(committed, Exception):
-            raise committed
+            committed, refusal = self._accept_some(request)
         if committed.earlier is not None:
             return self._replayed(checked, first.client, committed.earlier)
-        records = iter(committed.records)
-        return [
-            Accepted(item.row["id"], False, next(records)) if isinstance(item, NewJob) else item
-            for item in checked
-        ]
+        accepted = {record.id: Accepted(record.id, False, record) for record in committed.records}
+        answers: list[Accepted | RequestError] = []
+        for item in checked:
+            answer = accepted.get(item.row["id"], refusal) if isinstance(item, NewJob) else item
+            assert answer is not None
+            answers.append(answer)
+        return answers
+
+    def _accept_one(self, request: JobsRequest) -> Committed:
+        _, refusal = self._let_in(request)
+        if refusal is None:
+            return self._batches(request)
+        return self._earlier_or_raise(request, refusal)
+
+    def _accept_some(self, request: JobsRequest) -> tuple[Committed, QuotaExceeded | None]:
+        """The first jobs of a request, as many as its client may have."""
+        allowed, refusal = self._let_in(request)
+        if refusal is not None and request.key is not None:
+            with suppress(QuotaExceeded):
+                return self._earlier_or_raise(request, refusal), None
+        if not allowed:
+            return Committed(), refusal
+        (committed,) = self._accept([replace(request, jobs=request.jobs[:allowed])])
+        if isinstance(committed, Exception):
+            raise committed
+        return committed, refusal
+
+    def _let_in(self, request: JobsRequest) -> tuple[int, QuotaExceeded | None]:
+        sizes_bytes = [new.size_bytes for new in request.jobs]
+        return self._quotas.let_in(request.jobs[0].client, sizes_bytes)
+
+    def _earlier_or_raise(self, request: JobsRequest, refusal: QuotaExceeded) -> Committed:
+        """What was accepted earlier is answered whatever the client may have now."""
+        known = earlier(self._database, request)
+        if known is None or isinstance(known, Exception):
+            raise known or refusal
+        return known
 
     def _checked(
         self, items: Sequence[Submission | InvalidRequest], stem: str
@@ -128,7 +177,7 @@ class Submissions:
 
     def _replayed(
         self, checked: Sequence[NewJob | InvalidRequest], client: str, earlier: str
-    ) -> list[Accepted | InvalidRequest]:
+    ) -> list[Accepted | RequestError]:
         ids = [_in_place(_stem(earlier), place) for place in range(len(checked))]
         records, _ = reading.page(
             self._database,
@@ -149,18 +198,45 @@ class Submissions:
         return new_job(submission, job_id, self._catalog, self._settings)
 
     def _accept(self, requests: Sequence[JobsRequest]) -> list[Committed | Exception]:
-        ttl_seconds = self._settings.idempotency_ttl_seconds
-        answers = accept_each(self._database, requests, key_ttl_seconds=ttl_seconds)
+        answers = accept_each(
+            self._database,
+            requests,
+            key_ttl_seconds=self._settings.idempotency_ttl_seconds,
+            turn_jobs=self._turn_jobs,
+        )
+        records = [
+            record
+            for answer in answers
+            if isinstance(answer, Committed)
+            for record in answer.records
+        ]
         self._dispatch(
             [
                 Dispatch(record.id, record.epoch, record.queue)
-                for answer in answers
-                if isinstance(answer, Committed)
-                for record in answer.records
+                for record in records
                 if record.dispatched_at_ms is not None
             ]
         )
+        self._fill_lists({record.queue for record in records if _is_held(record)})
         return answers
+
+    def _fill_lists(self, queues: Iterable[str]) -> None:
+        """PostgreSQL: workers may have taken the jobs for which these were held before they were
+        seen. Then nobody would come for them until the next sweep of maintenance.
+        """
+        if self._database.dialect != "postgresql":
+            return
+        for queue in queues:
+            try:
+                with self._database.write() as connection:
+                    now_ms = self._database.read_clock_ms(connection)
+                    released = turns.release(
+                        self._database, connection, queue, self._turn_jobs, now_ms
+                    )
+            except LedgerUnavailable as error:
+                logger.warning("jobs of queue %s wait for maintenance (%s)", queue, error)
+            else:
+                self._dispatch(released)
 
     @contextmanager
     def _exclusively(self, key: Key | None) -> Iterator[None]:
@@ -188,6 +264,10 @@ class Submissions:
                 len(dispatches),
                 error,
             )
+
+
+def _is_held(record: JobRecord) -> bool:
+    return record.dispatched_at_ms is None and record.waiting_on == WaitingOn.WORKER
 
 
 def fingerprint(*parts: bytes | str | None) -> str:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from jobresults.alerts import silences
 from jobresults.alerts.links import SilenceLinks
@@ -15,8 +16,9 @@ from jobresults.alerts.relay import Relay
 from jobresults.alerts.start import start_alerts
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
-from jobresults.jobs import expiry, reconciler
+from jobresults.jobs import expiry, reconciler, stored
 from jobresults.jobs.catalog import load_catalog
+from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
 from jobresults.maintenance.watch import Watch
 from jobresults.redis_store import Client, connect
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 _TIDYING_INTERVAL_SECONDS = 30.0
 # Deliveries that take longer are made again by another process.
 _CALLBACKS_GRACE_SECONDS = 3.0
+_MANY_ROWS = 100
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Duty:
 
     name: str
     interval_seconds: float
-    run: Callable[[], None]
+    run: Callable[[], object]
     next_at: float = 0.0
 
     def run_if_due(self) -> None:
@@ -93,9 +96,11 @@ def run(settings: Settings) -> int:
     configure_logging(settings, "maintenance")
     transport = start_alerts(settings)
     sentry.start(settings)
-    queues = sorted(load_catalog(settings.tasks.modules).queues | set(settings.worker.queues))
+    catalog = load_catalog(settings.tasks.modules)
+    queues = sorted(catalog.queues | set(settings.worker.queues))
+    limits = Concurrency.of(settings.limits, catalog)
     database = open_database(settings.database)
-    duties = duties_of(database, connect(settings.redis), settings, queues)
+    duties = duties_of(database, connect(settings.redis), settings, queues, limits)
     deliveries = Deliveries(database, settings.callbacks)
     relay = Relay(
         settings,
@@ -118,26 +123,29 @@ def run(settings: Settings) -> int:
 
 
 def duties_of(
-    database: Database, redis: Client, settings: Settings, queues: list[str]
+    database: Database,
+    redis: Client,
+    settings: Settings,
+    queues: list[str],
+    limits: Concurrency | None = None,
 ) -> list[Duty]:
     """What this process does, in the order it is done."""
     batch_size = settings.maintenance.batch_size
     sweep_seconds = settings.maintenance.sweep_seconds
+    due = partial(reconciler.dispatch_due, database, redis, batch_size)
+    lost = partial(
+        reconciler.redispatch_lost,
+        database,
+        redis,
+        lost_after_seconds=settings.maintenance.dispatch_lost_after_seconds,
+        batch_size=batch_size,
+    )
 
     watch = Watch(database, redis, settings, queues)
 
     def redispatch_lost() -> None:
-        lost_after_seconds = settings.maintenance.dispatch_lost_after_seconds
         for queue in queues:
-            _repeat(
-                lambda queue=queue: reconciler.redispatch_lost(  # type: ignore[misc]
-                    database,
-                    redis,
-                    queue,
-                    lost_after_seconds=lost_after_seconds,
-                    batch_size=batch_size,
-                )
-            )
+            _repeat(partial(lost, queue))
 
     def tidy_rq() -> None:
         for queue in queues:
@@ -159,13 +167,28 @@ def duties_of(
         Duty(
             "dispatching due jobs",
             sweep_seconds,
-            lambda: _repeat(lambda: reconciler.dispatch_due(database, redis, batch_size)),
+            partial(_repeat, partial(due, turn_jobs=settings.limits.turn_jobs)),
+        ),
+        Duty(
+            "dispatching held jobs",
+            sweep_seconds,
+            partial(_dispatch_held, database, redis, settings, queues, limits or Concurrency()),
         ),
         Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
         Duty("tidying RQ's registers", sweep_seconds, tidy_rq),
         Duty("watching", watch.look_seconds, watch.look),
+        Duty("adding up stored bytes", sweep_seconds, partial(stored.fold, database, _MANY_ROWS)),
         Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),
     ]
+
+
+def _dispatch_held(
+    database: Database, redis: Client, settings: Settings, queues: list[str], limits: Concurrency
+) -> None:
+    batch_size = settings.maintenance.batch_size
+    for queue in queues:
+        reconciler.fill_list(database, redis, queue, settings.limits.turn_jobs or batch_size)
+    reconciler.fill_slots(database, redis, limits, batch_size)
 
 
 def _repeat(batch: Callable[[], int]) -> None:

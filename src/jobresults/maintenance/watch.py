@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 
 from jobresults.database import Database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
+from jobresults.jobs import queues
 from jobresults.jobs.backlog import oldest_wait_seconds
 from jobresults.jobs.dispatch import count_workers
 from jobresults.redis_store import Client, memory_share
@@ -86,7 +87,12 @@ class Watch:
         except RedisUnavailable as error:
             yield _down("redis_down", "Redis is down: jobs are dispatched late", error.detail)
         try:
-            waits = {queue: oldest_wait_seconds(self._database, queue) for queue in self._queues}
+            paused = queues.paused(self._database)
+            waits = {
+                queue: oldest_wait_seconds(self._database, queue)
+                for queue in self._queues
+                if queue not in paused
+            }
         except LedgerUnavailable as error:
             yield _down("database_down", "The database is down: no job is accepted", error.detail)
         if workers is not None and waits is not None:

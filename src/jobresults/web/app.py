@@ -23,6 +23,7 @@ from jobresults.web import (
     keys,
     login,
     problems,
+    queues,
     reference,
     reference_page,
     results,
@@ -135,6 +136,12 @@ ROUTES = (
           (400, 401, 404, 409, 413, 415, 503), body=callback_bodies.WebhookPayload),
     # Tasks
     Route("GET", "/v1/tasks", tasks.list_tasks, Scope.READ, {200: Answer("The tasks", bodies.TaskList)}),
+    # Queues
+    Route("GET", "/v1/queues", queues.list_queues, Scope.OPERATE, {200: Answer("The queues", bodies.QueueList)}),
+    Route("POST", "/v1/queues/<name>/pause", queues.pause_queue, Scope.OPERATE,
+          {200: Answer("The queue, paused", bodies.QueueBody)}, (404,)),
+    Route("POST", "/v1/queues/<name>/resume", queues.resume_queue, Scope.OPERATE,
+          {200: Answer("The queue", bodies.QueueBody)}, (404,)),
     # Alerts
     Route("GET", "/v1/alerts", alerts.list_alerts, Scope.OPERATE,
           {200: Answer("A page of alerts", alert_bodies.AlertPage)}, (400,), query=alert_bodies.AlertQuery),

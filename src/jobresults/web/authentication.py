@@ -16,12 +16,13 @@ def authorize(access: Access) -> None:
     """Let the request pass if its caller has the scope that the route wants.
 
     Raises:
-        Unauthenticated, Forbidden, LedgerUnavailable
+        Unauthenticated, Forbidden, TooManyRequests, LedgerUnavailable
     """
     if access is not PUBLIC:
         credentials = request.headers.get("Authorization", "")
         scope = None if access is ANYONE_KNOWN else Scope(access)
         g.principal = authenticate(services().keys, credentials, scope)
+        services().rates.let_in(g.principal)
 
 
 def authenticate(keys: KeyRing, credentials: str, scope: Scope | None) -> Principal:

@@ -187,7 +187,10 @@ class JobBody(BaseModel):
     eta_seconds: float | None = Field(
         description="Until done, from the task's real run times; null if unknown"
     )
-    waiting_on: Literal["worker", "retry", "schedule"] | None
+    waiting_on: (
+        Literal["worker", "retry", "schedule", "customer_limit", "task_limit", "queue_paused"]
+        | None
+    )
     tags: list[str]
     rerun_of: str | None
     links: Links
@@ -256,6 +259,26 @@ class TaskList(BaseModel):
     tasks: list[TaskBody]
 
 
+class QueueBody(BaseModel):
+    """A queue, over all clients."""
+
+    name: str
+    queued: int = Field(description="Jobs that wait, for whatever")
+    held: int = Field(description="Those among them that wait for their customer's turn or a limit")
+    running: int
+    oldest_seconds: float | None = Field(description="How long the first is overdue")
+    workers: int = Field(description="That serve it, at the latest check")
+    paused: bool
+    paused_at: datetime | None
+    paused_by: str | None
+
+
+class QueueList(BaseModel):
+    """All queues."""
+
+    queues: list[QueueBody]
+
+
 class StatusBody(BaseModel):
     """How this process is. Details come from a check in the background."""
 
@@ -296,7 +319,7 @@ class AcceptedItem(BaseModel):
 class RefusedItem(BaseModel):
     """A job of the array that was refused. Paths in the problem begin with its place: `[3]`."""
 
-    status: Literal[400]
+    status: Literal[400, 429]
     problem: ProblemBody
 
 

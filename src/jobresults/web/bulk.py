@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Response, request
 
-from jobresults.errors import InvalidRequest
+from jobresults.errors import InvalidRequest, RequestError
 from jobresults.jobs.new_job import Submission
 from jobresults.jobs.submission import Accepted
 from jobresults.web.bodies import MAX_BULK_JOBS, SubmitBody
@@ -64,7 +64,7 @@ def _submissions(
             yield error
 
 
-def _item(place: int, answer: Accepted | InvalidRequest, *, for_operator: bool) -> bytes:
+def _item(place: int, answer: Accepted | RequestError, *, for_operator: bool) -> bytes:
     if isinstance(answer, Accepted):
         assert answer.record is not None
         job = job_json(answer.record, for_operator=for_operator)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobresults.accounts.principal import Scope
+from jobresults.errors import TooManyRequests
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import bound
 from jobresults.web import problems, results
@@ -59,12 +60,17 @@ class FastLane:
         record = self._services.reader.remembered(job_id, visible_to(principal))
         if record is None or record.state != State.SUCCEEDED:
             return None
+        try:
+            self._services.rates.let_in(principal)
+        except TooManyRequests:
+            return None
         return results.ended_reply(record, results.Question(job_id, wait, principal, environ))
 
     def _answer(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply:
         try:
             credentials = environ.get("HTTP_AUTHORIZATION", "")
             principal = authenticate(self._services.keys, credentials, _SCOPE)
+            self._services.rates.let_in(principal)
             question = results.Question(job_id, wait, principal, environ)
             return results.answer(self._services, question)
         except Exception as error:  # noqa: BLE001 - an edge: the caller is told

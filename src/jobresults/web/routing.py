@@ -82,7 +82,7 @@ class Route:
     @property
     def all_problems(self) -> tuple[int, ...]:
         """Those it names, and those every route of its kind may answer."""
-        always = () if self.scope is PUBLIC else (401, 403, 503)
+        always = () if self.scope is PUBLIC else (401, 403, 429, 503)
         of_body = () if self.body is None else (400, 408, 413, 415)
         of_query = (400,) if self.once or self.repeatable else ()
         return tuple(sorted({*self.problems, *always, *of_body, *of_query}))

@@ -28,6 +28,7 @@ from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
 from jobresults.web.health import Health
 from jobresults.web.native_threads import NativeThreads
+from jobresults.web.rates import Rates
 from jobresults.web.waiting import DoneBell
 from jobresults.webhooks.callback_urls import CallbackUrls
 from jobresults.webhooks.sources import Source, load_sources
@@ -48,6 +49,7 @@ class Services:
     keys: KeyRing
     passwords: Passwords
     logins: Logins
+    rates: Rates
     submissions: Submissions
     reader: JobReader
     estimator: Estimator
@@ -61,6 +63,7 @@ class Services:
     def start(self) -> None:
         """Start what runs in the background."""
         self.bell.start()
+        self.rates.start()
         self.health.start()
         self.keys.start()
 
@@ -92,7 +95,8 @@ def build(settings: Settings) -> Services:
         keys=KeyRing(database, tokens),
         passwords=passwords,
         logins=Logins(database, passwords, tokens, LoginLimits(redis, accounts), accounts),
-        submissions=Submissions(database, redis, catalog, settings.jobs),
+        rates=Rates(redis, settings.limits, settings.web.workers),
+        submissions=Submissions(database, redis, catalog, settings.jobs, settings.limits),
         reader=reader,
         estimator=Estimator(database, health.workers),
         bell=DoneBell(redis, settings.web.max_waiters, reader.ended),

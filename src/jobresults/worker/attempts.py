@@ -156,6 +156,15 @@ class Attempts:
             return []
         return [attempt.job for attempt in self._take_back()]
 
+    def take_back_waiting(self, queues: Collection[str]) -> list[Claimed]:
+        """Claims of these queues that have not begun."""
+        running = self._running
+        if not any(item.job.queue in queues for item in self._open if item is not running):
+            return []
+        back = self._take_back()
+        self._send([attempt for attempt in back if attempt.job.queue not in queues])
+        return [attempt.job for attempt in back if attempt.job.queue in queues]
+
     def give_up_waiting(self) -> None:
         """The worker is to stop: what has not begun is given back."""
         if len(self._open) > 1 or (self._open and self._running is None):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from redis.client import Pipeline
@@ -35,6 +36,7 @@ from jobresults.worker.presence import Presence
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1
+_PAUSED_SECONDS = 0.25
 _MAX_PAUSE_SECONDS = 2.0
 
 
@@ -42,6 +44,7 @@ _MAX_PAUSE_SECONDS = 2.0
 class News:
     """What Redis has to learn of this worker's jobs. `left` are those it runs no more, `failures`
     counts the attempts among them that failed, `ended` are records of jobs that are done.
+    `returned` were taken from their queues, `released` come to them anew.
     """
 
     started: list[Claimed] = field(default_factory=list)
@@ -49,6 +52,7 @@ class News:
     failures: int = 0
     ended: list[JobRecord] = field(default_factory=list)
     returned: list[Dispatch] = field(default_factory=list)
+    released: list[Dispatch] = field(default_factory=list)
     superseded: list[Dispatch] = field(default_factory=list)
     refused: list[Foreign] = field(default_factory=list)
 
@@ -62,12 +66,20 @@ class Exchange:
     def __init__(self, redis: Client, settings: Settings) -> None:
         self._redis = redis
         self._queues = settings.worker.queues
+        self.paused: frozenset[str] = frozenset()
+        self.unmet = 0
+        """How many more dispatches were wanted the last time than all queues had."""
         # The pop alone may take longer: a Redis that hangs must not hold up leases.
         self._popping = connect(settings.redis, socket_timeout_seconds=_POLL_SECONDS + 4)
         self.presence = Presence(redis, settings.worker)
         self._copies = _CopyTimes()
         self._pause_seconds = 0.1
         self._resting_until = 0.0
+
+    @property
+    def queues(self) -> list[str]:
+        """Those that are not paused, in their order."""
+        return [name for name in self._queues if name not in self.paused]
 
     @property
     def is_resting(self) -> bool:
@@ -84,7 +96,10 @@ class Exchange:
             if self.presence.is_suspended():
                 time.sleep(_POLL_SECONDS)
                 return []
-            found = wait_for_one(self._popping, self._queues, _POLL_SECONDS)
+            if not self.queues:
+                time.sleep(_PAUSED_SECONDS)
+                return []
+            found = wait_for_one(self._popping, self.queues, _POLL_SECONDS)
         except RedisUnavailable as error:
             self._rest(error)
             return []
@@ -98,25 +113,28 @@ class Exchange:
         except RedisUnavailable as error:
             self._rest(error)
 
-    def trade(self, news: News, *, want: int, busy: bool) -> list[Dispatch | Foreign]:
-        """Tell the news, and take up to `want` dispatches."""
+    def trade(
+        self, news: News, *, want: int, busy: bool, backlog: Collection[str] = ()
+    ) -> list[Dispatch | Foreign]:
+        """Tell the news, and take up to `want` dispatches; none of a queue that comes after one
+        with a backlog, whose held jobs go first.
+        """
+        self.unmet = 0
         if self.is_resting:
             return []
         try:
             self.presence.beat([])  # short jobs without a pause leave no other moment for it
-            if want and self.presence.is_suspended():
+            if want and (not self.queues or self.presence.is_suspended()):
                 want = 0
             taken = self._round_trip(news, want, busy=busy)
-            for name in self._queues[1:] if want else ():
-                if len(taken) < want:
-                    with guarded(self._redis):
-                        more: Any = self._redis.lpop(queue_key(name), want - len(taken))
-                    taken += [parse_entry(raw, name) for raw in more or ()]
+            self._take_more(taken, want, backlog)
             dispatch(self._redis, news.returned, at_front=True)
+            dispatch(self._redis, news.released)
         except RedisUnavailable as error:
             self._rest(error)
             return []
         self._pause_seconds = 0.1
+        self.unmet = want - len(taken)
         return taken
 
     def leave(self) -> None:
@@ -126,8 +144,19 @@ class Exchange:
         except RedisUnavailable as error:
             self._rest(error)
 
+    def _take_more(
+        self, taken: list[Dispatch | Foreign], want: int, backlog: Collection[str]
+    ) -> None:
+        """From the queues after the first one."""
+        for before, name in pairwise(self.queues):
+            if len(taken) >= want or before in backlog:
+                return
+            with guarded(self._redis):
+                more: Any = self._redis.lpop(queue_key(name), want - len(taken))
+            taken += [parse_entry(raw, name) for raw in more or ()]
+
     def _round_trip(self, news: News, want: int, *, busy: bool) -> list[Dispatch | Foreign]:
-        first = self._queues[0]
+        first = self.queues[0] if want else ""
         with guarded(self._redis), self._redis.pipeline(transaction=False) as pipeline:
             if news.ended:  # first: someone is waiting for it
                 pipeline.publish(BELL_CHANNEL, " ".join(record.id for record in news.ended))

@@ -4,7 +4,7 @@ what is given back, what begins.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobresults.database import Database
@@ -15,32 +15,32 @@ from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.running import Claimed, Progress
 from jobresults.jobs.states import State
 from jobresults.settings import Settings
+from jobresults.worker.admission import Admission, Admitted
 from jobresults.worker.attempts import Attempt, Words
 
 
 @dataclass
 class Settled:
     """What a transaction has come to. `recorded` belongs to the endings it was given, in their
-    order; `parked` are ids and tasks that nobody here knows.
+    order.
     """
 
     now_ms: int = 0
     recorded: list[Recorded | None] = field(default_factory=list)
     returned: list[Dispatch] = field(default_factory=list)
-    begun: list[Claimed] = field(default_factory=list)
-    parked: list[tuple[str, str]] = field(default_factory=list)
+    admitted: Admitted = field(default_factory=Admitted)
 
 
 class Settlement:
     """One worker's."""
 
     def __init__(
-        self, database: Database, settings: Settings, worker: str, tasks: Collection[str]
+        self, database: Database, settings: Settings, worker: str, admission: Admission
     ) -> None:
         self._database = database
         self._settings = settings
         self._worker = worker
-        self._tasks = tasks
+        self._admission = admission
 
     def write(
         self,
@@ -49,8 +49,10 @@ class Settlement:
         words: Words,
         unstarted: Sequence[Claimed],
         taken: Sequence[Dispatch],
+        queues: Sequence[str] = (),
+        room: int = 0,
     ) -> Settled:
-        """All of it, or nothing.
+        """All of it, or nothing. `room`: so many held jobs of these queues may begin besides.
 
         Raises:
             LedgerUnavailable: try again; repeating is harmless.
@@ -71,20 +73,14 @@ class Settlement:
                 settled.returned = running.give_back_unstarted(
                     self._database, connection, unstarted
                 )
-            if taken:
-                fences = [(entry.job_id, entry.epoch) for entry in taken]
-                settled.begun = running.claim(
-                    self._database,
-                    connection,
-                    fences,
-                    worker=self._worker,
-                    lease_seconds=self._settings.worker.lease_seconds,
-                    tasks=self._tasks,
-                    now_ms=now_ms,
-                )
-                missing = set(fences) - {job.fence for job in settled.begun}
-                if missing:
-                    settled.parked = running.park_unknown(connection, missing, self._tasks, now_ms)
+            settled.admitted = self._admission.admit(
+                connection,
+                taken,
+                [item.job for item in ended],
+                queues=queues,
+                room=room,
+                now_ms=now_ms,
+            )
         return settled
 
     def record_of(self, attempt: Attempt, recorded: Recorded, now_ms: int) -> JobRecord:

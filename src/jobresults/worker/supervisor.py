@@ -15,8 +15,9 @@ from types import FrameType
 
 from jobresults.database import Database
 from jobresults.errors import LedgerUnavailable
-from jobresults.jobs import incidents, running
+from jobresults.jobs import incidents, queues, running
 from jobresults.jobs.catalog import Catalog
+from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import Dispatch, Foreign
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
@@ -24,6 +25,7 @@ from jobresults.redis_store import Client
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
 from jobresults.worker import verdicts
+from jobresults.worker.admission import Admission
 from jobresults.worker.attempts import Attempt, Attempts
 from jobresults.worker.exchange import Exchange, News
 from jobresults.worker.settlement import Settled, Settlement
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.1
 _CANCEL_CHECK_SECONDS = 0.75
+_PAUSE_CHECK_SECONDS = 0.5
 _WORDS_SECONDS = 0.5
 _MAX_PAUSE_SECONDS = 2.0
 _OUTCOME_PATIENCE_SECONDS = 600.0
@@ -48,13 +51,17 @@ class Supervisor:
         self._exchange = Exchange(redis, settings)
         self.name = self._exchange.presence.name
         tasks = frozenset(task.name for task in catalog)
-        self._settlement = Settlement(database, settings, self.name, tasks)
+        limits = Concurrency.of(settings.limits, catalog)
+        self._admission = Admission(database, settings, self.name, tasks, limits)
+        self._settlement = Settlement(database, settings, self.name, self._admission)
         self._attempts = Attempts(catalog, settings)
         self._taken: list[Dispatch] = []
         self._unstarted: list[Claimed] = []
         self._news = News()
         self._stop_at: float | None = None
         self._next_beat = self._next_cancel_check = self._next_words = 0.0
+        self._next_pause_check = 0.0
+        self._room_for_held = 0
         self._ledger_again_at = 0.0
         self._ledger_pause_seconds = 0.1
 
@@ -94,7 +101,8 @@ class Supervisor:
 
     def _wait(self) -> None:
         """For the executor if something runs, else for a dispatch; not if there is work at hand."""
-        if (self._taken or self._attempts.ended or self._unstarted) and not self._ledger_rests:
+        at_hand = self._taken or self._attempts.ended or self._unstarted or self._room_for_held
+        if at_hand and not self._ledger_rests:
             return
         if self._has_work:
             self._attempts.wait(_TICK_SECONDS)
@@ -112,6 +120,9 @@ class Supervisor:
         if self._stop_at is not None:
             attempts.give_up_waiting()
         self._unstarted += attempts.take_back_behind_long()
+        if now >= self._next_pause_check and not self._ledger_rests:
+            self._next_pause_check = now + _PAUSE_CHECK_SECONDS
+            self._look_for_pauses()
         if attempts.is_idle:
             self._next_beat = now + self._settings.heartbeat_seconds
             self._next_cancel_check = now + _CANCEL_CHECK_SECONDS
@@ -140,19 +151,37 @@ class Supervisor:
         self._attempts.lose({job.id for job in ours if job.id not in requests})
         self._attempts.cancel({job_id for job_id, wanted in requests.items() if wanted})
 
+    def _look_for_pauses(self) -> None:
+        """What was taken or claimed of a paused queue and has not begun goes back to its head."""
+        try:
+            paused = queues.paused(self._database)
+        except LedgerUnavailable:
+            return
+        self._exchange.paused = paused
+        if paused:
+            self._unstarted += self._attempts.take_back_waiting(paused)
+            self._news.returned += [item for item in self._taken if item.queue in paused]
+            self._taken = [item for item in self._taken if item.queue not in paused]
+
     def _settle(self) -> None:
         """Write to the ledger whatever there is to write, unless it did not answer a moment ago."""
         attempts, now = self._attempts, time.monotonic()
         has_words = bool(attempts.words) and now >= self._next_words
         if self._ledger_rests or not (
-            self._taken or attempts.ended or self._unstarted or has_words
+            self._taken or attempts.ended or self._unstarted or has_words or self._room_for_held
         ):
             return
         taken, self._taken = self._taken, []
+        room, self._room_for_held = self._room_for_held, 0
         ended, words = list(attempts.ended), attempts.take_words()
         try:
             settled = self._settlement.write(
-                ended=ended, words=words, unstarted=self._unstarted, taken=taken
+                ended=ended,
+                words=words,
+                unstarted=self._unstarted,
+                taken=taken,
+                queues=self._exchange.queues,
+                room=room,
             )
         except LedgerUnavailable as error:
             attempts.keep_words(words)
@@ -161,7 +190,7 @@ class Supervisor:
         self._ledger_pause_seconds, self._next_words = 0.1, now + _WORDS_SECONDS
         del attempts.ended[: len(ended)]
         self._note(ended, settled, taken)
-        attempts.begin(settled.begun)
+        attempts.begin(settled.admitted.begun)
 
     def _note(self, ended: Sequence[Attempt], settled: Settled, taken: Sequence[Dispatch]) -> None:
         """What the log and Redis are to be told of a transaction."""
@@ -174,7 +203,7 @@ class Supervisor:
                 self._news.ended.append(record)
             self._news.left.append(attempt.job)
             self._news.failures += attempt.ending is not None and attempt.ending.error is not None
-        for job_id, task in settled.parked:
+        for job_id, task in settled.admitted.parked:
             extra = incidents.unknown_task(task) | {"job_id": job_id}
             logger.error("job %s waits for a worker that knows task %r", job_id, task, extra=extra)
         returned = {item.job_id for item in settled.returned}
@@ -183,8 +212,9 @@ class Supervisor:
         # One that is to be canceled was not given back, but is to end so.
         self._attempts.end([job for job in self._unstarted if job.id not in returned])
         self._unstarted = []
-        begun = {job.id for job in settled.begun}
-        self._news.started += settled.begun
+        begun = {job.id for job in settled.admitted.begun}
+        self._news.started += settled.admitted.begun
+        self._news.released += settled.admitted.released
         self._news.superseded += [entry for entry in taken if entry.job_id not in begun]
 
     def _miss_ledger(self, error: LedgerUnavailable, taken: Sequence[Dispatch]) -> None:
@@ -216,8 +246,10 @@ class Supervisor:
         news, self._news = self._news, News()
         want = self._attempts.room if may_take and (self._attempts.is_running or news) else 0
         if news or want:
-            busy = self._attempts.is_running
-            self._receive(self._exchange.trade(news, want=want, busy=busy))
+            busy, backlog = self._attempts.is_running, self._admission.backlog
+            self._receive(self._exchange.trade(news, want=want, busy=busy, backlog=backlog))
+            if not backlog.isdisjoint(self._exchange.queues):
+                self._room_for_held = self._exchange.unmet
 
     def _receive(self, entries: Sequence[Dispatch | Foreign]) -> None:
         for entry in entries:

@@ -89,7 +89,9 @@ class Callers:
             client = self._clients[server % len(self._clients)]
             server += 1
             try:
-                job = client.submit("soak", params, idempotency_key=work.key)
+                # One of two, who take turns.
+                customer = f"customer {ord(work.key[-1]) % 2}"
+                job = client.submit("soak", params, customer=customer, idempotency_key=work.key)
             except ClientError as error:
                 self.refusals += 1
                 if not error.retryable:

@@ -11,12 +11,25 @@ from typing import Any
 import pytest
 from sqlalchemy import case, column, event, func, insert, literal, select, text
 
-from jobresults.jobs import backlog, estimate, expiry, reading, reconciler, running
+from jobresults.jobs import (
+    backlog,
+    estimate,
+    expiry,
+    queues,
+    quotas,
+    reading,
+    reconciler,
+    running,
+    stored,
+)
+from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.model import job
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.states import State
 from jobresults.jobs.visibility import EVERYTHING
+from jobresults.settings import LimitsSettings
 from tests.integration.driver import MINE, Driver, on_postgresql
+from tests.integration.hands import Hands
 
 Statement = tuple[str, Any]
 TIME_SEARCH = re.compile(r"Index Cond: \(\w+_ms <=? [^\"]*statement_timestamp")
@@ -27,6 +40,11 @@ SWEEPS: dict[str, Callable[[Driver], object]] = {
     "lost dispatches": lambda d: reconciler.redispatch_lost(
         d.database, d.redis, "default", lost_after_seconds=0, batch_size=10
     ),
+    "held jobs": lambda d: reconciler.fill_list(d.database, d.redis, "default", 4),
+    "freed slots": lambda d: reconciler.fill_slots(
+        d.database, d.redis, Concurrency(per_customer=2), 10
+    ),
+    "stored bytes": lambda d: stored.fold(d.database, 1),
     "old results": lambda d: expiry.forget_results(d.database, 10),
     "old jobs": lambda d: expiry.forget_jobs(d.database, 1, 10),
     "oldest waiting job": lambda d: backlog.oldest_wait_seconds(d.database, "default"),
@@ -34,6 +52,12 @@ SWEEPS: dict[str, Callable[[Driver], object]] = {
 }
 REQUESTS: dict[str, Callable[[Driver], object]] = {
     "submit": lambda d: d.submit(idempotency_key="plan"),
+    "submit to a line": lambda d: [d.submit(customer="ann") for _ in range(6)],
+    "begin of a line": lambda d: Hands(d, max_running_per_customer=1).begin(3, room=3),
+    "queued of a client": lambda d: quotas.Quotas(
+        d.database, LimitsSettings(max_queued_jobs=1, max_stored_bytes=1)
+    ).let_in("me", [1]),
+    "queues": lambda d: queues.overview(d.database, ["default"]),
     "claim": lambda d: d.start(),
     "succeed": lambda d: d.end(State.SUCCEEDED),
     "fail": lambda d: d.end(State.FAILED),
@@ -64,6 +88,9 @@ def page(driver: Driver, **wanted: Any) -> object:
 def test_no_statement_scans_all_jobs(driver: Driver, name: str) -> None:
     for state in (State.SUCCEEDED, State.FAILED):
         driver.end(state, customer="ann")
+    for _ in range(6):
+        driver.submit(customer="ann")
+    Hands(driver, max_running_per_task=1).begin(2)
     driver.submit(customer="ann", delay_seconds=60)
     with recorded(driver) as statements:
         (SWEEPS | REQUESTS)[name](driver)
@@ -109,7 +136,8 @@ def recorded(driver: Driver) -> Iterator[list[Statement]]:
 
     def record(_c: Any, _cursor: Any, sql: str, parameters: Any, *_rest: Any) -> None:
         if not sql.startswith(("INSERT", "EXPLAIN")):
-            statements.append((sql, parameters))
+            one = parameters[0] if isinstance(parameters, list) else parameters
+            statements.append((sql, one))
 
     engine = driver.database._engine
     event.listen(engine, "before_cursor_execute", record)

@@ -35,6 +35,14 @@ def runs_until_told(directory: str) -> int:
     return current_job().attempt
 
 
+@task(name="naps")
+def naps(path: str) -> None:
+    """Leave a mark, and take a little longer than a worker expects of small jobs."""
+    with Path(path).open("a") as marks:
+        marks.write(".")
+    time.sleep(0.04)
+
+
 @task(name="stops_when_asked", timeout_seconds=60)
 def stops_when_asked(directory: str) -> str:
     """Run until someone cancels, and clean up."""

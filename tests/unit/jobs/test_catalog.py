@@ -133,6 +133,7 @@ def test_other_objects_of_a_module_are_left_alone(module: Module) -> None:
         ("name='a', queue='a/b'", "queue='a/b' must be"),
         ("name='a', isolation='none'", "isolation='none' must be executor or process"),
         ("name='a', max_attempts=0", "max_attempts=0 must be above 0"),
+        ("name='a', max_running=0", "max_running=0 must be above 0"),
         ("name='a', timeout_seconds=-1", "timeout_seconds=-1 must be above 0"),
         ("name='a', timeout_seconds=float('nan')", "timeout_seconds=nan must be above 0"),
         ("name='a', timeout_seconds=float('inf')", "timeout_seconds=inf must be above 0"),

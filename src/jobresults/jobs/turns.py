@@ -1,0 +1,159 @@
+"""Customers take turns: who has many jobs in a queue delays another's single job by a few job times
+at most.
+
+Of each customer `limits.turn_jobs` wait in the queue's list in Redis. Its further jobs are held in
+the ledger with a turn: their place in the queue, one behind the other of the same customer, side by
+side with those of others. Workers keep the list filled in the order of the turns, and take from the
+ledger itself once the list is empty.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    bindparam,
+    func,
+    literal,
+    select,
+    update,
+)
+
+from jobresults.database import Database
+from jobresults.jobs import events
+from jobresults.jobs.dispatch import Dispatch
+from jobresults.jobs.model import IN_LIST, IN_TURN, QUEUED, job
+from jobresults.jobs.states import Event
+
+# A queue and a customer: those jobs stand in one line.
+Line = tuple[str, str | None]
+
+
+def _held(*columns: Any) -> Any:
+    return (
+        select(job.c.id, *columns)
+        .where(job.c.queue == bindparam("queue_name"), IN_TURN)
+        .order_by(job.c.turn, job.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _room() -> ColumnElement[int]:
+    """How many jobs the list of a queue lacks."""
+    some = (
+        select(literal(1))
+        .where(job.c.queue == bindparam("queue_name"), QUEUED, job.c.dispatched_at_ms.is_not(None))
+        .limit(bindparam("most", type_=Integer))
+    )
+    count = select(func.count()).select_from(some.subquery()).scalar_subquery()
+    return bindparam("most", type_=Integer) - count
+
+
+# Made once: making a statement costs more than SQLite takes to run it.
+_NEXT_HELD = _held(job.c.epoch)
+_BATCH = _held().limit(_room()).cte("batch")
+_RELEASE = (
+    update(job)
+    .where(job.c.id.in_(select(_BATCH.c.id)))
+    .values(dispatched_at_ms=bindparam("now_ms"), turn=None)
+    .returning(job.c.id, job.c.epoch, job.c.queue, job.c.attempt)
+)
+# Few of each line, since the rest is held.
+_COUNT = (
+    select(job.c.queue, job.c.customer, func.count().label("jobs"))
+    .where(job.c.customer.in_(bindparam("customers", expanding=True)), IN_LIST)
+    .group_by(job.c.queue, job.c.customer)
+)
+_OF_QUEUE = (job.c.queue == bindparam("queue_name")) & IN_TURN
+_NEXT_TURN = select(
+    select(func.max(job.c.turn))
+    .where(job.c.customer == bindparam("customer_name"), _OF_QUEUE)
+    .scalar_subquery()
+    .label("last"),
+    select(func.min(job.c.turn)).where(_OF_QUEUE).scalar_subquery().label("now"),
+)
+
+
+def assign(connection: Connection, lines: Sequence[Line], turn_jobs: int) -> list[int | None]:
+    """The turns of new jobs, in the order given; None for one that goes to the list at once."""
+    customers = {customer for _, customer in lines if customer is not None}
+    if not turn_jobs or not customers:
+        return [None] * len(lines)
+    rows = connection.execute(_COUNT, {"customers": list(customers)})
+    in_list: Counter[Line] = Counter({(row.queue, row.customer): row.jobs for row in rows})
+    next_turns: dict[Line, int] = {}
+    turns: list[int | None] = []
+    for line in lines:
+        in_list[line] += 1
+        if line[1] is None or in_list[line] <= turn_jobs:
+            turns.append(None)
+            continue
+        if line not in next_turns:
+            next_turns[line] = _next_turn(connection, *line)
+        turns.append(next_turns[line])
+        next_turns[line] += 1
+    return turns
+
+
+def release(
+    database: Database, connection: Connection, queue: str, list_jobs: int, now_ms: int
+) -> list[Dispatch]:
+    """Fill the list of a queue up to so many jobs, by turns. To be handed over after the commit."""
+    values = {"queue_name": queue, "most": list_jobs, "now_ms": now_ms}
+    rows = connection.execute(_RELEASE, values).all()
+    events.append(
+        database,
+        connection,
+        [events.Entry(row.id, Event.DISPATCHED, row.attempt, {}) for row in rows],
+        at_ms=now_ms,
+    )
+    # They come in no order of their own; within a customer ids are in the order of submission.
+    return [Dispatch(row.id, row.epoch, row.queue) for row in sorted(rows, key=lambda row: row.id)]
+
+
+def next_held(connection: Connection, queues: Iterable[str], limit: int) -> list[Dispatch]:
+    """Held jobs by their turns, the first queue's first, locked for this transaction. To be claimed
+    as they are.
+    """
+    found: list[Dispatch] = []
+    for queue in queues:
+        if len(found) < limit:
+            wanted = {"queue_name": queue, "most": limit - len(found)}
+            rows = connection.execute(_NEXT_HELD, wanted)
+            found += [Dispatch(row.id, row.epoch, queue) for row in rows]
+    return found
+
+
+def queue_has_held(database: Database, queue: str) -> bool:
+    """Whether a job of the queue waits for its turn.
+
+    Raises:
+        LedgerUnavailable
+    """
+    return bool(database.rows(select(job.c.id).where(job.c.queue == queue, IN_TURN).limit(1)))
+
+
+def first_held(database: Database, queue: str, limit: int) -> list[str]:
+    """The ids of the jobs of a queue that wait for their turns, in that order.
+
+    Raises:
+        LedgerUnavailable
+    """
+    query = select(job.c.id).where(job.c.queue == queue, IN_TURN)
+    rows = database.rows(query.order_by(job.c.turn, job.c.id).limit(limit))
+    return [row.id for row in rows]
+
+
+def _next_turn(connection: Connection, queue: str, customer: str | None) -> int:
+    """After the customer's last one, but not before the one that is next: who comes anew does not
+    overtake all the others, nor wait for all of them.
+    """
+    line = {"queue_name": queue, "customer_name": customer}
+    row = connection.execute(_NEXT_TURN, line).one()
+    return max(0 if row.last is None else row.last + 1, row.now or 0)
