@@ -72,10 +72,11 @@ import gevent
 from gevent.monkey import get_original
 from jobresults.web.native_threads import NativeThreads
 
-done = get_original("threading", "Event")()
+lock = get_original("_thread", "allocate_lock")()  # one that no greenlet knows of
+lock.acquire()
 threads = NativeThreads(1)
-gevent.spawn_later(0.01, done.set)
-print(threads.run(done.wait, 30))
+gevent.spawn_later(0.01, lock.release)
+print(threads.run(lock.acquire, True, 30))
 try:
     threads.run(int, "x")
 except ValueError:
