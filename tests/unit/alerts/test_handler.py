@@ -143,9 +143,7 @@ def test_the_sample_tells_what_was_bound(
     assert (count.jobs, count.customers) == ({"j1"}, {"acme"})
 
 
-def test_a_sample_holds_no_secret(
-    alerts: ProcessAlerts, taker: Taker, log: logging.Logger
-) -> None:
+def test_a_sample_holds_no_secret(alerts: ProcessAlerts, taker: Taker, log: logging.Logger) -> None:
     leak = "password=canary at postgresql://me:canary@db/ledger"
     beyond = "x" * 1_990 + " Bearer canary1234"  # where the message is cut
     try:
