@@ -4,6 +4,7 @@ to itself.
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 from collections.abc import Callable
@@ -13,7 +14,11 @@ from urllib.parse import quote
 import psutil
 import pytest
 import redis
+from pydantic import SecretStr
 
+from jobresults.alerts.process import ProcessAlerts
+from jobresults.alerts.transport import RedisTransport
+from jobresults.settings import RedisSettings, Settings
 from tests.services.process import eventually
 from tests.services.redis_server import RedisServer
 from tests.services.stack import PROJECT, Shape, Stack
@@ -76,6 +81,19 @@ def test_a_confined_service_does_all_its_work(confined: Stack) -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
+def test_each_process_can_hand_over_its_alerts(confined: Stack, user: str) -> None:
+    path = quote(confined.redis.url.removeprefix("unix://"))
+    url = SecretStr(f"unix://{user}:{CANARIES[user]}@{path}")
+    alerts = ProcessAlerts()
+    alerts.send_through(RedisTransport(Settings(redis=RedisSettings(url=url))))
+    members = {"name": user, "levelno": logging.ERROR, "msg": f"told by {user}"}
+    alerts.count(logging.makeLogRecord(members))
+    assert alerts.flush(10)
+    listed = confined.request("GET", "/v1/alerts", key=confined.operator_key).json()["alerts"]
+    assert f"told by {user}" in {alert["title"] for alert in listed}
+
+
+@pytest.mark.parametrize("user", USERS)
 def test_nothing_else_in_redis_is_open_to_a_process(confined: Stack, user: str) -> None:
     with redis.Redis(
         unix_socket_path=confined.redis.url.removeprefix("unix://"),
@@ -98,6 +116,7 @@ def test_nothing_else_in_redis_is_open_to_a_process(confined: Stack, user: str) 
             "MIGRATE a 1 k 0 1",
             "CLIENT KILL TYPE normal",
             "CLIENT LIST",
+            "INFO server",
             "GET other:key",
             "PUBLISH other:channel text",
         ):

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from jobresults.jobs import reading
+from jobresults.jobs.visibility import EVERYTHING
 from tests.services.api_document import check_problem, check_unavailable
 from tests.services.postgresql_server import PostgresqlServer
 from tests.services.process import eventually
@@ -87,7 +88,7 @@ def test_without_database_and_redis_only_what_is_in_memory_is_read(
 ) -> None:
     read, unread = on_cluster.run("echo", {"value": 0}), on_cluster.submit("echo")
     ledger = on_cluster.ledger  # looked at past the web process
-    eventually(lambda: reading.get(ledger, unread, None).done, "the other has ended, too")
+    eventually(lambda: reading.get(ledger, unread, EVERYTHING).done, "the other has ended, too")
     with stopped(cluster, on_cluster), on_cluster.redis.stopped():
         check_unavailable(on_cluster.request("GET", f"/get_result?job_id={unread}&wait=5"))
         # What this process has read once is in its memory, for its owner alone.

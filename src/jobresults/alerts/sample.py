@@ -1,4 +1,4 @@
-"""What one event tells whoever is called: the record in plain members."""
+"""What one event tells whoever is called: the record in plain members, without secrets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from jobresults.alerts import fingerprint
 from jobresults.telemetry.logging_context import FIELDS
+from jobresults.telemetry.redaction import hide
 
 _MAX_TITLE_CHARACTERS = 200
 _MAX_MESSAGE_CHARACTERS = 2_000
@@ -18,17 +19,21 @@ _MORE_FIELDS = ("queue", "http_route", "sentry_event_id")
 
 
 def describe(record: logging.LogRecord) -> dict[str, Any]:
-    """The members of a `Sample`. What was bound when the line was written, or came in `extra`."""
+    """The members of a `Sample`. What was bound when the line was written, or came in `extra`.
+    Secrets are hidden here: samples are kept in Redis, and listed.
+    """
     attributes = record.__dict__
-    message = _text(_message(record), _MAX_MESSAGE_CHARACTERS)
+    message = hide(_message(record))
     sample = {name: _field(attributes.get(name)) for name in (*FIELDS, *_MORE_FIELDS)}
     error = record.exc_info[1] if record.exc_info else None
     title = attributes.get("alert_title") or (message if error is None else _said(error))
+    frames = str(attributes.get("alert_frames") or "") if error is None else _frames(error)
+    # Cut last: half a secret is not known for one.
     sample |= {
-        "title": _text(str(title).partition("\n")[0], _MAX_TITLE_CHARACTERS),
-        "message": message,
+        "title": _text(hide(str(title)).partition("\n")[0], _MAX_TITLE_CHARACTERS),
+        "message": _text(message, _MAX_MESSAGE_CHARACTERS),
         "logger": record.name,
-        "frames": str(attributes.get("alert_frames") or "") if error is None else _frames(error),
+        "frames": hide(frames)[-_MAX_TRACE_CHARACTERS:].encode("utf-8", "replace").decode(),
         "cause": None if error is None else fingerprint.cause_of(error),
     }
     return sample
@@ -49,12 +54,12 @@ def _said(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> str:
-    """Like a printed traceback, its end kept."""
+    """Like a printed traceback."""
     parts = []
     for link in reversed(list(fingerprint.chain_of(error))):
         stack = traceback.extract_tb(link.__traceback__, limit=-_MAX_FRAMES)
         parts.append("".join(traceback.format_list(stack)) + _said(link))
-    return "\n\n".join(parts).encode("utf-8", "replace").decode()[-_MAX_TRACE_CHARACTERS:]
+    return "\n\n".join(parts)
 
 
 def _text(text: str, max_characters: int) -> str:

@@ -23,11 +23,12 @@ def job_failed(
     """
     if code == EXECUTOR_KILLED:
         return executor_killed(task, queue)
-    how = code
+    how = where = code
     if code == "task_error" and (found := _CLASS.match(detail)) is not None:
+        how = found[0]
         places = _PLACE.findall(traceback or "")
-        how = f"{found[0]} in {places[-1]}" if places else found[0]
-    extra = _extra(f"job_failed:{task}:{how}", f"Jobs of task {task} fail for good: {how}", queue)
+        where = f"{how} in {places[-1]}" if places else how
+    extra = _extra(f"job_failed:{task}:{where}", f"{task}: {how}", queue)
     return extra | {"alert_frames": traceback}
 
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 
 from jobresults.telemetry.logging_context import clean
+from jobresults.telemetry.redaction import hide
 
 FIELDS = ("method", "path", "status", "bytes", "duration_ms", "client_ip")
 MAX_PATH_CHARACTERS = 2_000
 _QUERY = re.compile(r"\?[^\s'\"]+")
-_CREDENTIALS = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+|\bjr_[0-9a-f]{12}_[\w-]+", re.IGNORECASE)
 
 
 class AccessFilter(logging.Filter):
@@ -52,4 +52,4 @@ class QueryFilter(logging.Filter):
 def _without_secrets(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return _CREDENTIALS.sub("[hidden]", _QUERY.sub("?[hidden]", value))
+    return hide(_QUERY.sub("?[hidden]", value))

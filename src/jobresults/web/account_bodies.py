@@ -40,10 +40,11 @@ Password = Annotated[
     SecretStr,
     AfterValidator(_of_proper_length),
     Field(
+        examples=["a sentence nobody guesses"],
         json_schema_extra={
             "minLength": MIN_PASSWORD_CHARACTERS,
             "maxLength": MAX_PASSWORD_CHARACTERS,
-        }
+        },
     ),
 ]
 _Number = Annotated[float, Strict()]

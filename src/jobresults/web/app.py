@@ -155,9 +155,9 @@ ROUTES = (
     Route("DELETE", "/v1/silences/<silence_id>", silences.end_silence, Scope.OPERATE,
           {200: Answer("It is over", alert_bodies.SilenceBody)}, (404,)),
     Route("GET", "/v1/silence-link", silence_link.show_silence_form, PUBLIC,
-          {200: Answer("A page that asks", None, "text/html")}, (404,), query=alert_bodies.LinkQuery),
+          {200: Answer("A page that asks", None, "text/html", schema=_TEXT)}, (404,), query=alert_bodies.LinkQuery),
     Route("POST", "/v1/silence-link", silence_link.silence_by_link, PUBLIC,
-          {200: Answer("A page that says until when", None, "text/html")}, (400, 404, 413, 503),
+          {200: Answer("A page that says until when", None, "text/html", schema=_TEXT)}, (400, 404, 413, 503),
           body=alert_bodies.SilenceForm, query=alert_bodies.LinkQuery, body_type="application/x-www-form-urlencoded"),
     # People
     Route("POST", "/register", login.register, PUBLIC, {201: _USER}, (*_BODY_PROBLEMS, 403, 409, 429, 503),

@@ -94,7 +94,7 @@ def test_a_job_that_fails_for_good_is_told_once(watched: Watched) -> None:
         "level": "ERROR",
         "message": f"job {job_id} (fails) failed for good: ValueError: boom 7",
         "alert_key": "job_failed:fails:ValueError in fails",
-        "alert_title": "Jobs of task fails fail for good: ValueError in fails",
+        "alert_title": "fails: ValueError",
         "job_id": job_id,
         "task": "fails",
         "queue": "default",

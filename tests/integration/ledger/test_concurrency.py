@@ -8,6 +8,7 @@ from jobresults.jobs import reading, reconciler
 from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.estimate import Estimate, Estimator
 from jobresults.jobs.states import State, WaitingOn
+from jobresults.jobs.visibility import EVERYTHING
 from tests.integration.driver import Driver, on_postgresql
 from tests.integration.hands import Hands, held_by, waiting_on
 
@@ -30,7 +31,7 @@ def test_a_job_over_its_customers_limit_is_held(driver: Driver) -> None:
     )
     assert driver.events(second) == ["submitted", "held"]
     assert held_by(driver, second) == "customer:ann"
-    record = reading.get(driver.database, second, None)
+    record = reading.get(driver.database, second, EVERYTHING)
     assert Estimator(driver.database, lambda _: 1).estimate(record) == Estimate()
 
 

@@ -12,6 +12,7 @@ from jobresults.jobs.estimate import Estimator
 from jobresults.jobs.model import job
 from jobresults.jobs.new_job import Submission
 from jobresults.jobs.states import State, WaitingOn
+from jobresults.jobs.visibility import EVERYTHING
 from tests.integration.driver import Driver, on_postgresql
 from tests.integration.hands import Hands, waiting_on
 
@@ -25,7 +26,7 @@ def submit(driver: Driver, customer: str | None, count: int) -> list[str]:
 
 def place(driver: Driver, job_id: str) -> int | None:
     estimator = Estimator(driver.database, lambda _: 1)
-    return estimator.estimate(reading.get(driver.database, job_id, None)).position
+    return estimator.estimate(reading.get(driver.database, job_id, EVERYTHING)).position
 
 
 def test_a_customers_first_jobs_are_in_the_list_and_its_further_ones_held(driver: Driver) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobresults.jobs import queues, reading
 from jobresults.jobs.states import State, WaitingOn
+from jobresults.jobs.visibility import EVERYTHING
 from tests.integration.driver import on_sqlite
 from tests.integration.worker.service import Service
 from tests.services.process import eventually
@@ -76,7 +77,7 @@ def test_no_job_of_a_paused_queue_is_started_until_it_is_resumed(
     eventually(lambda: service.registered_workers == 3, "all workers are there")
     time.sleep(1)
     assert {service.row(job_id).state for job_id in ids} == {State.QUEUED}
-    record = reading.get(service.database, ids[0], None)
+    record = reading.get(service.database, ids[0], EVERYTHING)
     assert record.waiting_on == WaitingOn.QUEUE_PAUSED
     assert queues.resume(service.database, "default", "ops")
     assert {service.ended(job_id).attempt for job_id in ids} == {1}

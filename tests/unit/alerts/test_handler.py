@@ -143,6 +143,20 @@ def test_the_sample_tells_what_was_bound(
     assert (count.jobs, count.customers) == ({"j1"}, {"acme"})
 
 
+def test_a_sample_holds_no_secret(alerts: ProcessAlerts, taker: Taker, log: logging.Logger) -> None:
+    leak = "password=canary at postgresql://me:canary@db/ledger"
+    beyond = "x" * 1_990 + " Bearer canary1234"  # where the message is cut
+    try:
+        raise ValueError(leak)
+    except ValueError:
+        log.exception("%s", leak, extra={"alert_key": "raised"})
+    log.error(beyond, extra={"alert_key": "told", "alert_title": leak, "alert_frames": leak})
+    assert keys(taker, alerts) == {"raised", "told"}
+    samples = [count.sample for count in taker.counts if count.sample is not None]
+    assert "canary" not in json.dumps(samples)
+    assert [sample["title"].partition("=")[2][:11] for sample in samples] == ["[hidden] at"] * 2
+
+
 class Spiteful:
     """Logs an error and fails when it is to be shown."""
 

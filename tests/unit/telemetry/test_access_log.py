@@ -75,6 +75,7 @@ def test_other_records_of_the_access_logger_pass_unchanged() -> None:
     [
         ("Error handling request %s %s", ("GET", "/a?token=x"), "GET /a?[hidden]"),
         ("Invalid request line: 'GET /a?token=x HTTP/9'", (), "'GET /a?[hidden] HTTP/9'"),
+        ("No colon: %s", ("Authorization Bearer hunter2hunter2",), "Authorization Bearer [hidden]"),
         ("Is %d enough? Hardly.", (3,), "Is 3 enough? Hardly."),
         ({"a": "mapping"}, (), "{'a': 'mapping'}"),
     ],
