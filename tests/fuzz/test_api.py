@@ -28,6 +28,7 @@ def shipped(start_stack: StartStack) -> Stack:
     settings = {
         "TASKS__MODULES": '["jobresults.tasks.score"]',
         "WEB__WAIT_CAP_SECONDS": "0.05",
+        "WEBHOOKS__SOURCES": "[]",
     }
     return start_stack(Shape(settings=settings))
 

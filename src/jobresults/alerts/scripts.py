@@ -147,8 +147,10 @@ redis.call('ZADD', P .. 'sinks', now, sink)
 if now - seen > 1800000 then
   -- Nobody has asked for this sink for long, or ever: look at what came since, or is not over.
   local since = seen > 0 and seen or now - tonumber(ARGV[5])
-  for _, fingerprint in ipairs(redis.call('ZRANGEBYSCORE', P .. 'index', since, '+inf')) do
-    redis.call('ZADD', due, 'NX', now, fingerprint)
+  for _, by in ipairs({'index', 'new'}) do  -- what comes late is new, though long ago
+    for _, fingerprint in ipairs(redis.call('ZRANGEBYSCORE', P .. by, since, '+inf')) do
+      redis.call('ZADD', due, 'NX', now, fingerprint)
+    end
   end
 end
 local claimed = {}

@@ -150,3 +150,12 @@ def test_a_relay_killed_between_slacks_answer_and_its_own_note_tells_twice_at_mo
     again = [item.entries[0].group.fingerprint for item in sink.sent]
     assert sorted(again) == sorted(fingerprints)
     assert len(first) == 1
+
+
+def test_what_comes_long_after_it_happened_is_told_by_a_new_relay(world: World) -> None:
+    happened_ms = world.now_ms
+    world.pass_seconds(3_000)  # in which nobody could hand anything over, or ask for it
+    world.log(first_ms=happened_ms, last_ms=happened_ms)
+    sink = RecordingSink("slack")
+    world.run(world.courier(sink), seconds=10)
+    assert len(sink.counts) == 1
