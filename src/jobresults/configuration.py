@@ -94,7 +94,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 
 def _read_environment(environ: Mapping[str, str]) -> Iterator[_Variable]:
-    """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path`.
+    """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path`; an empty file sets nothing.
 
     pydantic-settings' own source ignores unknown top-level names and knows no `_FILE`.
     """
@@ -104,6 +104,8 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[_Variable]:
             continue
         if name.endswith("_FILE"):
             name, text = name.removesuffix("_FILE"), _read_secret(variable, text)
+            if not text:  # mounted everywhere, filled where it is wanted
+                continue
         yield _Variable(variable, tuple(name.lower().split("__")), _decode(variable, text))
 
 

@@ -94,6 +94,13 @@ def test_a_secret_is_read_from_the_file_that_its_variable_names(file: Path, tmp_
     assert settings.redis.url.get_secret_value() == "redis://host"
 
 
+def test_an_empty_secret_file_sets_nothing(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    path = str(tmp_path / "secret")
+    variables = environ(ACCOUNTS__TOKEN_KEYS_FILE=path, SENTRY__DSN_FILE=path)
+    assert load_settings(environ=variables) == Settings()
+
+
 def test_settings_do_not_show_their_secrets(file: Path) -> None:
     variables = environ(REDIS__URL=f"redis://:{SECRET}@h", DATABASE__URL=f"postgresql://{SECRET}@h")
     settings = load_settings(environ=variables)

@@ -15,6 +15,13 @@ from jobresults.configuration import load_settings
 from jobresults.settings import Settings
 
 SettingsFrom = Callable[[Mapping[str, str]], Settings]
+# What stands in the files that the sample leaves empty, once someone fills them.
+OPTIONAL = {
+    "token_keys": json.dumps([{"id": "1", "secret": "x" * 32}]),
+    "slack_webhook_url": "https://hooks.slack.com/services/T0/B0/x",
+    "smtp_password": "x",
+    "sentry_dsn": "https://key@sentry.example.com/1",
+}
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +56,16 @@ def credentials(root: Path) -> dict[str, str]:
 
 @pytest.fixture
 def settings_from(root: Path, tmp_path: Path, credentials: dict[str, str]) -> SettingsFrom:
-    """The settings of a container with that environment: every name in it must be a valid key."""
+    """The settings of a container with that environment, all secrets filled: every name in it must
+    be a valid key.
+    """
 
     def settings(environment: Mapping[str, str]) -> Settings:
         environ = dict(environment)
         for variable, path in environment.items():
             if variable.endswith("_FILE"):
                 secret = tmp_path / PurePosixPath(path).name
-                secret.write_text(credentials[secret.name])
+                secret.write_text(credentials[secret.name] or OPTIONAL[secret.name])
                 environ[variable] = str(secret)
         return load_settings(root / "config.yaml", environ)
 

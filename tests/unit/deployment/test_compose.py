@@ -126,6 +126,27 @@ def test_the_secrets_are_those_of_the_sample(
     assert used == set(credentials)
 
 
+def test_a_process_gets_the_secrets_it_reads_and_no_others(compose: dict[str, Any]) -> None:
+    for name in OURS:
+        service = compose["services"][name]
+        files = {value for key, value in service["environment"].items() if key.endswith("_FILE")}
+        assert files == {f"/run/secrets/{secret}" for secret in service["secrets"]}, name
+    assert "token_keys" in compose["services"]["web"]["secrets"]
+    assert "token_keys" not in compose["services"]["worker"]["secrets"]  # nor do its tasks
+
+
+def test_secrets_reach_the_settings_they_are_for(
+    compose: dict[str, Any], settings_from: Callable[[Mapping[str, str]], Settings]
+) -> None:
+    web = settings_from(compose["services"]["web"]["environment"])
+    assert [key.id for key in web.accounts.token_keys] == ["1"]
+    maintenance = settings_from(compose["services"]["maintenance"]["environment"])
+    assert maintenance.alerts.slack.webhook_url is not None
+    assert maintenance.alerts.email.password is not None
+    for name in ("web", "worker", "maintenance"):
+        assert settings_from(compose["services"][name]["environment"]).sentry.dsn is not None
+
+
 def test_the_sample_credentials_fit_the_servers(
     compose: dict[str, Any],
     credentials: dict[str, str],
@@ -154,3 +175,4 @@ def test_the_command_for_the_secrets_makes_files_the_settings_can_be_read_from(
     settings = load_settings(root / "config.yaml", environment)
     assert settings.database.url is not None
     assert settings.database.url.get_secret_value() == credentials["database_url"]
+    assert (settings.accounts.token_keys, settings.sentry.dsn) == ((), None)  # left empty

@@ -162,6 +162,12 @@ def test_the_settings_are_valid_and_those_of_production(
     assert settings.environment == "production"
     assert settings.database.url is not None
     assert settings.redis.url is not None
+    assert settings.accounts.token_keys
+    assert settings.alerts.slack.webhook_url is not None
+    assert settings.alerts.email.password is not None
+    assert settings.sentry.dsn is not None
+    assert settings.web.trusted_proxies == 1
+    assert all(network.is_private for network in settings.web.proxy_networks)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -279,16 +285,23 @@ def test_traffic_that_no_policy_allows_is_denied(
         for rule in policy.get("egress", ())
         for port in rule["ports"]
     }
-    assert open_ports == {53, 443, 5432, 6379, 8443}
+    assert open_ports == {53, 443, 465, 587, 5432, 6379, 8443}
 
 
-def test_callbacks_leave_from_maintenance_alone_and_not_for_private_networks(
-    manifests: dict[tuple[str, str], Manifest],
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [
+        ("callbacks-from-maintenance", CallbacksSettings().allowed_ports),
+        ("alerts-from-maintenance", (443, 465, 587)),
+    ],
+)
+def test_only_maintenance_calls_out_and_not_to_private_networks(
+    manifests: dict[tuple[str, str], Manifest], name: str, ports: tuple[int, ...]
 ) -> None:
-    spec = manifests["NetworkPolicy", "callbacks-from-maintenance"]["spec"]
+    spec = manifests["NetworkPolicy", name]["spec"]
     assert spec["podSelector"]["matchLabels"] == {"app.kubernetes.io/component": "maintenance"}
     (rule,) = spec["egress"]
-    assert {port["port"] for port in rule["ports"]} == set(CallbacksSettings().allowed_ports)
+    assert {port["port"] for port in rule["ports"]} == set(ports)
     blocks = [target["ipBlock"] for target in rule["to"]]
     settings = CallbacksSettings()
     for block in blocks:
