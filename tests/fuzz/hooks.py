@@ -1,4 +1,6 @@
-"""What schemas cannot say: times within bounds, and parameters that exclude each other."""
+"""What schemas cannot say: times within bounds, URLs that may be called, and parameters that
+exclude each other.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,9 @@ _TIMES = st.datetimes(
 ).map(lambda time: time.isoformat())
 
 schemathesis.openapi.format("date-time", _TIMES)
+# Only where callbacks may go: not to this machine, and nobody is there.
+_PATHS = st.from_regex(r"[a-z0-9]{0,20}", fullmatch=True)
+schemathesis.openapi.format("uri", _PATHS.map(lambda path: f"https://hooks.invalid/{path}"))
 
 
 @schemathesis.hook

@@ -31,6 +31,11 @@ Tag = Annotated[
     StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"),
     Field(examples=["nightly"]),
 ]
+CallbackUrl = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    Field(examples=["https://hooks.example.com/jobs"], json_schema_extra={"format": "uri"}),
+]
 FilterText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 JobId = Annotated[
     str,
@@ -84,8 +89,8 @@ class SubmitBody(_Request):
         None, gt=0, description="Of one attempt; default: the task's"
     )
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding it again")
-    callback_url: str | None = Field(
-        None, max_length=2000, description="POST there how it ended (https, a public address)"
+    callback_url: CallbackUrl | None = Field(
+        None, description="POST there how it ended (https, a public address)"
     )
 
     @model_validator(mode="after")

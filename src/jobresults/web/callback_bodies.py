@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobresults.web.bodies import JobId
+from jobresults.web.bodies import CallbackUrl, JobId
 
 EventName = Literal["job.succeeded", "job.failed", "job.canceled"]
 CallbackState = Literal["pending", "delivered", "given_up", "stopped"]
@@ -19,7 +19,7 @@ class SubscribeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(max_length=2000, description="Where to POST; https, a public address")
+    url: CallbackUrl = Field(description="Where to POST; https, a public address")
     events: Annotated[list[EventName], Field(min_length=1, max_length=3)] = Field(
         list(ALL_EVENTS), description="Which ends to tell of; default: all"
     )
