@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import requests
-
 from jobresults.alerts.breaker import Breaker
 from jobresults.alerts.courier import Courier, Silences
 from jobresults.alerts.delivery import BoundedSink
@@ -158,6 +156,8 @@ class Heart:
         )
 
     def _ping(self, url: str) -> None:
+        import requests  # 6 MiB, and few have a heartbeat
+
         try:
             requests.get(url, timeout=_PING_DEADLINE_SECONDS, stream=True).close()
         except requests.RequestException as error:

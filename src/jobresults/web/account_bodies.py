@@ -121,6 +121,15 @@ class UserPage(BaseModel):
 class NewKeyBody(_Request):
     """A key to be issued."""
 
+    model_config = ConfigDict(
+        json_schema_extra={  # who operates or administers reaches everyone's
+            "anyOf": [
+                {"properties": {"customers": {"type": "null"}}},
+                {"properties": {"scopes": {"items": {"enum": ["submit", "read", "cancel"]}}}},
+            ]
+        }
+    )
+
     client: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[ -~]+$")] = (
         Field(description="Who will own the jobs submitted with it", examples=["shop"])
     )

@@ -19,6 +19,12 @@ Name = Annotated[
 ]
 
 
+# What is not over 30 days.
+_TTL = (
+    "^([1-9][0-9]{0,5}s?|[1-9][0-9]{0,3}m|([1-9]|[1-9][0-9]|[1-6][0-9]{2})h|([1-9]|[12][0-9]|30)d)$"
+)
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -44,12 +50,30 @@ class SilenceQuery(_Request):
 class SilenceRequest(_Request):
     """What is not to be told for a while; all that is given must match."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("fingerprint", "task", "customer")
+            ]
+        }
+    )
+
     fingerprint: Matcher | None = Field(None, description="Of one alert")
     task: Matcher | None = Field(None, description="Whatever happens to this task's jobs")
     customer: Matcher | None = Field(
         None, description="What hurts this customer alone, whatever it is"
     )
-    ttl: int | str = Field(description="Seconds, or 30m, 2h, 1d; at most 30d")
+    ttl: int | str = Field(
+        description="Seconds, or 30m, 2h, 1d; at most 30d",
+        json_schema_extra={
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 30 * 86_400},
+                {"type": "string", "pattern": _TTL},
+            ],
+            "examples": ["2h"],
+        },
+    )
     reason: Reason = ""
 
 
