@@ -92,7 +92,13 @@ class Flusher:
 
     @property
     def _has_work(self) -> bool:
-        return self._counts.has_news or bool(self._pending) or self._in_flight is not None
+        # Busy first: what is collected just now is neither news nor pending yet.
+        return (
+            self.is_busy
+            or self._counts.has_news
+            or bool(self._pending)
+            or self._in_flight is not None
+        )
 
     def _take_token(self) -> bool:
         try:

@@ -10,17 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pytest
 
 from jobresults.alerts import process
-from jobresults.alerts.counts import Count
+from jobresults.alerts.counts import Count, Counts
 from jobresults.alerts.flusher import Batch
 from jobresults.alerts.handler import AlertHandler
 from jobresults.alerts.process import ProcessAlerts
 from jobresults.errors import Unavailable
 from jobresults.telemetry.logging_context import ContextFilter, bound
+from tests.services.process import unmeasured
 
 
 class Taker:
@@ -311,10 +311,32 @@ def test_threads_that_log_through_a_thousand_forks() -> None:
     """Red with a lock in the handler, and with a thread that is started once and for all."""
     import subprocess
 
-    environ: dict[str, Any] = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environ = unmeasured(PYTHONPATH=os.pathsep.join(sys.path))
     command = [sys.executable, "-c", FORKS, "1000"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_flush_waits_for_what_another_thread_has_just_collected(
+    alerts: ProcessAlerts, taker: Taker, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Red if `flush` looks only at what is there to be collected or handed over."""
+    collect, collecting, go_on = Counts.collect, threading.Event(), threading.Event()
+
+    def slow_collect(counts: Counts) -> list[Count]:
+        found = collect(counts)
+        if found and not collecting.is_set():
+            collecting.set()
+            assert go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(Counts, "collect", slow_collect)
+    log.error("boom")
+    assert collecting.wait(5)
+    assert not alerts.flush(0.1)
+    go_on.set()
+    assert alerts.flush(5)
+    assert taker.total == 1
 
 
 def test_an_idle_process_has_no_thread_for_alerts(alerts: ProcessAlerts, taker: Taker) -> None:
