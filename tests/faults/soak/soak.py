@@ -30,7 +30,12 @@ from tests.faults.soak.plan import Plan
 from tests.faults.soak.supervisor import Mark, Supervisor
 from tests.services.stack import Shape, Stack, reserved_port
 
-SHAPE = Shape(settings={"TASKS__MODULES": '["jobresults.tasks.score", "tests.faults.soak.tasks"]'})
+SHAPE = Shape(
+    settings={
+        "TASKS__MODULES": '["jobresults.tasks.score", "tests.faults.soak.tasks"]',
+        "WEBHOOKS__SOURCES": "[]",
+    }
+)
 _DRAIN_SECONDS = 120.0
 
 
