@@ -18,8 +18,8 @@ from tests.services.stacks import StartStack
 
 LONG = "FUZZ_SEED" in os.environ
 SEED = os.environ.get("FUZZ_SEED", "1")
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "100") if LONG else "4"
-TIMEOUT_SECONDS = 3_600 if LONG else 110
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "100") if LONG else "3"
+TIMEOUT_SECONDS = 3_600 if LONG else 400
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,7 @@ def shipped(start_stack: StartStack) -> Stack:
     return start_stack(Shape(settings=settings))
 
 
+@pytest.mark.timeout(TIMEOUT_SECONDS + 20)
 @pytest.mark.parametrize("caller", ["client", "nobody", *(["operator"] if LONG else [])])
 def test_the_api_keeps_its_document(shipped: Stack, caller: str) -> None:
     keys = {"client": shipped.key, "operator": shipped.operator_key}

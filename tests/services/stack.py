@@ -60,13 +60,15 @@ SETTINGS = {
     "WORKER__HEARTBEAT_SECONDS": "1",
     "WORKER__SHUTDOWN_GRACE_SECONDS": "1",
     "WEBHOOKS__SOURCES": json.dumps([WEBHOOK_SOURCE]),
-    "MAINTENANCE__SWEEP_SECONDS": "0.3",
+    "MAINTENANCE__SWEEP_SECONDS": "0.6",
     "ACCOUNTS__REGISTRATION": "open",
     "ACCOUNTS__TOKEN_KEYS": json.dumps([{"id": "tests", "secret": TOKEN_SECRET}]),
     "ACCOUNTS__LOGIN_ATTEMPTS_PER_ADDRESS": "10000",  # all tests come from one
     "MAINTENANCE__DISPATCH_LOST_AFTER_SECONDS": "1",
 }
 
+# Much may have been logged since a process has said that it is ready.
+_WHOLE_LOG = 100_000_000
 # What each kind of process prints once it takes signals and work.
 _READY = {"web": "", "maintenance": "watches queues", "worker": "serves queues"}
 
@@ -136,7 +138,7 @@ class Stack:
         for process in self.processes.values():
             assert process.is_running, f"{process.name} has ended"
         if not all(
-            _READY[name.partition("-")[0]] in process.log()
+            _READY[name.partition("-")[0]] in process.log(_WHOLE_LOG)
             for name, process in self.processes.items()
         ):
             return False

@@ -126,7 +126,8 @@ class NewKeyBody(_Request):
             "anyOf": [
                 {"properties": {"customers": {"type": "null"}}},
                 {"properties": {"scopes": {"items": {"enum": ["submit", "read", "cancel"]}}}},
-            ]
+            ],
+            "examples": [{"client": "shop", "scopes": ["submit", "read"]}],
         }
     )
 

@@ -55,7 +55,8 @@ class SilenceRequest(_Request):
             "anyOf": [
                 {"required": [name], "properties": {name: {"type": "string"}}}
                 for name in ("fingerprint", "task", "customer")
-            ]
+            ],
+            "examples": [{"task": "score", "ttl": "2h"}],
         }
     )
 
