@@ -64,7 +64,9 @@ lock: install ## Choose the newest versions pyproject.toml allows, with hashes, 
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate -o requirements/run.txt
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --extra dev -c requirements/run.txt -o requirements/dev.txt
+	  --generate-hashes --no-header --no-annotate --extra otel -c requirements/run.txt -o requirements/otel.txt
+	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --extra dev --extra otel -c requirements/otel.txt -o requirements/dev.txt
 	echo hatchling | PATH="$(BIN):$$PATH" uv pip compile -q - --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate -c requirements/dev.txt -o requirements/build.txt
 
