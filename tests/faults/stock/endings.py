@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Literal
 
-from rq import Retry
 from rq.defaults import DEFAULT_RESULT_TTL
 from rq.job import Job
 
 from tests.faults.stock import tasks
-from tests.faults.stock.rig import Rig, Seen, comes_true, expire_heartbeats, status_of
+from tests.faults.stock.rig import Rig, Seen, comes_true, status_of
 from tests.services.process import eventually
-from tests.services.redis_server import RedisServer
 
 OUTAGE_SECONDS = 20
 TIMEOUT_SECONDS, OVERTIME_WATCH_SECONDS = 3, 120
@@ -37,48 +34,17 @@ def redis_down_at_completion(rig: Rig) -> Seen:
     return Seen(text + exit_status, gone or not kept)
 
 
-def transaction_of_completion_lost(rig: Rig) -> Seen:
-    """Row 12: the second try lacks what takes the job off the register of running ones, so that a
-    clean-up takes it for abandoned later.
-    """
-    return _transaction_lost(rig)
-
-
-def transaction_of_completion_lost_with_retry(rig: Rig) -> Seen:
-    return _transaction_lost(rig, retry=Retry(max=1))
-
-
-def _transaction_lost(rig: Rig, **options: Any) -> Seen:
-    server = rig.redis()
-    job = _complete(rig, server, "request", **options)
-    before = eventually(lambda: _ended(job), "the job ends")
-    expire_heartbeats(rig.queue(server.url))
-    rig.drain(server.url)  # which begins with a clean-up
-    after, starts = status_of(job), rig.starts(job)
-    text = f"`{before}`, 90 s later **{'run again' if starts > 1 else f'`{after}`'}**"
-    return Seen(text, starts > 1 or after != before)
-
-
 def reply_of_completion_lost(rig: Rig) -> Seen:
     """Row 12: the transaction is repeated."""
-    job = _complete(rig, rig.redis(), "reply")
+    server = rig.redis()
+    proxy = rig.proxy(server)
+    rig.worker(proxy.redis_url)
+    loss = proxy.lose("reply", b"successful_job_count")
+    job = rig.enqueue(rig.queue(server.url))
+    assert loss.happened.wait(30), "it was lost"
     eventually(lambda: _ended(job), "the job ends")
     twice = comes_true(lambda: len(job.results()) > 1, 10)
     return Seen(f"{len(job.results())} results of {rig.starts(job)} run recorded", twice)
-
-
-def _complete(
-    rig: Rig,
-    server: RedisServer,
-    what: Literal["request", "reply"],
-    **options: Any,
-) -> Job:
-    proxy = rig.proxy(server)
-    rig.worker(proxy.redis_url)
-    loss = proxy.lose(what, b"successful_job_count")
-    job = rig.enqueue(rig.queue(server.url), **options)
-    assert loss.happened.wait(30), "it was lost"
-    return job
 
 
 def _ended(job: Job) -> str | None:
