@@ -119,7 +119,7 @@ def test_the_spans_of_a_job_are_one_trace(
     assert run.process_id == stack.processes["worker-1"].pid  # not its executor
     assert {span.state for span in spans} == {"vendor=7"}
     assert run.attributes["messaging.message.id"] == job_id
-    assert run.attributes["jobresults.task"] == "echo"
+    assert run.attributes["job.task"] == "echo"
     assert server.attributes["http.response.status_code"] == 202
     assert "hunter2" not in str(spans)
 
@@ -170,7 +170,7 @@ def test_each_attempt_is_a_run_of_its_own(
     stack.ended(submit(stack, trace_id, **members).json()["job_id"])
     spans = otlp_receiver.of_trace(trace_id, *["wait default", "run default"] * 2)
     runs = [span for span in spans if span.name == "run default"]
-    assert [run.attributes["jobresults.state"] for run in runs] == ["queued", "succeeded"]
+    assert [run.attributes["job.state"] for run in runs] == ["queued", "succeeded"]
     assert len({run.span_id for run in runs}) == 2
     assert len([span for span in spans if span.name == "wait default"]) == 2
 

@@ -34,7 +34,7 @@ def name_enqueued(span: Span | None, jobs: Sequence[NewJob]) -> None:
         span.attributes["messaging.destination.name"] = queue
     if len(jobs) == 1:
         span.attributes["messaging.message.id"] = jobs[0].row["id"]
-        span.attributes["jobresults.task"] = jobs[0].row["task"]
+        span.attributes["job.task"] = jobs[0].row["task"]
     else:
         span.attributes["messaging.batch.message_count"] = len(jobs)
 
@@ -61,8 +61,8 @@ def record_run(job: Claimed, *, start_ns: int, end_ns: int, state: str, error: s
         **_SYSTEM,
         "messaging.destination.name": job.queue,
         "messaging.message.id": job.id,
-        "jobresults.task": job.task,
-        "jobresults.attempt": job.attempt,
+        "job.task": job.task,
+        "job.attempt": job.attempt,
     }
     wait = Span(f"wait {job.queue}", Kind.INTERNAL, producer.child(), about)
     wait.start_ns, wait.end_ns = job.due_at_ms * 1_000_000, job.started_at_ms * 1_000_000
@@ -71,7 +71,7 @@ def record_run(job: Claimed, *, start_ns: int, end_ns: int, state: str, error: s
         **about,
         "messaging.operation.name": "run",
         "messaging.operation.type": "process",
-        "jobresults.state": state,
+        "job.state": state,
     }
     span = Span(f"run {job.queue}", Kind.CONSUMER, run, attributes, start_ns, end_ns)
     span.link, span.error = producer, error

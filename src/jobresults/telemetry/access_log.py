@@ -22,7 +22,7 @@ class AccessFilter(logging.Filter):
         atoms = record.args
         if not isinstance(atoms, Mapping):
             return True
-        request_id, trace = atoms["{x-request-id}o"], atoms.get("{traceparent}o", "-")
+        request_id, trace = atoms["{x-request-id}o"], atoms["{traceparent}o"]
         record.__dict__.update(
             method=atoms["m"],
             # As sent, percent-encoded: gunicorn's `U` is decoded and may hold line breaks.
@@ -33,7 +33,7 @@ class AccessFilter(logging.Filter):
             client_ip=atoms["h"],
             # The request's context may be over by now; its answer bears the ids.
             request_id=None if request_id == "-" else clean(request_id),
-            trace_id=None if trace == "-" else trace_id_of(trace),
+            trace_id=None if trace == "-" else trace_id_of(str(trace)),
         )
         record.msg, record.args = "{method} {path} {status}".format_map(record.__dict__), None
         return True

@@ -79,7 +79,9 @@ class OtlpSink:
             context=_span_context(trace, is_remote=False),
             parent=parent,
             resource=self._resource,
-            attributes=span.attributes if error is None else {**span.attributes, "error.type": error},
+            attributes=span.attributes
+            if error is None
+            else {**span.attributes, "error.type": error},
             links=links,
             kind=_KINDS[span.kind],
             instrumentation_scope=self._scope,
@@ -93,9 +95,14 @@ class _Complaints(logging.Filter):
     """Keeps what the exporter would log of each batch: the queue tells it, once."""
 
     last = "the collector did not take them"
+    _passing = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.last = hide(record.getMessage())
+        text = hide(record.getMessage())
+        if record.levelno < logging.ERROR:  # it tries once more
+            self._passing = text
+        else:
+            self.last, self._passing = f"{text} {self._passing}".strip(), ""
         return False
 
 

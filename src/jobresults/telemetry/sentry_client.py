@@ -79,7 +79,9 @@ class SentryClient:
                         scope.set_tag(name, str(value))
                 trace = tracing.current()
                 if trace is not None:
-                    scope.set_context("trace", {"trace_id": trace.trace_id, "span_id": trace.span_id})
+                    scope.set_context(
+                        "trace", {"trace_id": trace.trace_id, "span_id": trace.span_id}
+                    )
                 if fingerprint:
                     scope.fingerprint = list(fingerprint)
                 event_id = _capture(failure, request)

@@ -7,6 +7,7 @@ a trace of its own for each request, and know nothing of workers.
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 import sentry_sdk
 
@@ -45,10 +46,10 @@ class Transactions:
         sentry_sdk.capture_event(
             {
                 "type": "transaction",
-                "transaction": str(span.attributes.get("jobresults.task", span.name)),
+                "transaction": str(span.attributes.get("job.task", span.name)),
                 "transaction_info": {"source": _SOURCES[span.kind]},
-                "start_timestamp": span.start_ns / 1e9,
-                "timestamp": span.end_ns / 1e9,
+                "start_timestamp": _at(span.start_ns),
+                "timestamp": _at(span.end_ns),
                 "contexts": {
                     "trace": {
                         "trace_id": trace.trace_id,
@@ -62,3 +63,7 @@ class Transactions:
                 "spans": [],
             }
         )
+
+
+def _at(time_ns: int) -> datetime:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC)

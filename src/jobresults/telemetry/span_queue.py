@@ -31,7 +31,7 @@ class SpanQueue:
     """One process's. Its thread begins with the first span."""
 
     def __init__(self, send: Callable[[Sequence[Span]], None]) -> None:
-        """`send` waits for the collector. It raises NotTaken, and nothing else if it can help it."""
+        """`send` waits for the collector. It raises NotTaken."""
         self._send = send
         self._waiting: deque[Span] = deque()
         self._stopping = threading.Event()

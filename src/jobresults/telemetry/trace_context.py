@@ -64,12 +64,12 @@ class TraceContext(NamedTuple):
 def new_trace() -> TraceContext:
     """The first span of a trace that is not sampled."""
     # Ids need to differ, and not to be secret; forks reseed this source.
-    return TraceContext(f"{random.getrandbits(128) or 1:032x}", new_span_id())  # nosec B311  # noqa: S311
+    return TraceContext(f"{random.getrandbits(128) or 1:032x}", new_span_id())  # nosec B311
 
 
 def new_span_id() -> str:
     """One that no other span has."""
-    return f"{random.getrandbits(64) or 1:016x}"  # nosec B311  # noqa: S311
+    return f"{random.getrandbits(64) or 1:016x}"  # nosec B311
 
 
 def parse(traceparent: str | None, tracestate: str | None = None) -> TraceContext | None:

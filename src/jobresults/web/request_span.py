@@ -13,7 +13,7 @@ from jobresults.telemetry.trace_context import TraceContext
 from jobresults.telemetry.tracing import Kind, Span
 
 # Where what answers in front of Flask leaves the rule of the route.
-ROUTE: Final = "jobresults.route"
+ROUTE: Final = "jr.route"
 
 _METHODS = frozenset(HTTPMethod)
 # Probes come every few seconds, and are no work.
@@ -37,7 +37,7 @@ def begin(environ: dict[str, Any], trace: TraceContext, request_id: str) -> Span
             "url.path": clean(path),
             "url.scheme": environ.get("wsgi.url_scheme", "http"),
             "user_agent.original": clean(environ.get("HTTP_USER_AGENT", "")),
-            "jobresults.request_id": request_id,
+            "request.id": request_id,
         },
     )
 

@@ -24,8 +24,8 @@ def begin(trace: TraceContext, item: Claim) -> Span | None:
         "url.scheme": url.scheme,
         "server.address": url.hostname or "",
         "server.port": url.port or _PORTS[url.scheme],
-        "jobresults.callback_id": item.id,
-        "jobresults.job_id": item.job_id,
+        "callback.id": item.id,
+        "job.id": item.job_id,
     }
     if item.attempts > 1:
         attributes["http.request.resend_count"] = item.attempts - 1

@@ -232,7 +232,8 @@ class Supervisor:
                     "outcome of job %s is lost, its lease will run out: %s",
                     attempt.job.id,
                     error,
-                    extra=incidents.outcome_lost() | {**attempt.job.about, "queue": attempt.job.queue},
+                    extra=incidents.outcome_lost()
+                    | {**attempt.job.about, "queue": attempt.job.queue},
                 )
             else:
                 text = "outcome of job %s is not recorded yet: %s"

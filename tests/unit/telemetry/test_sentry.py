@@ -65,6 +65,7 @@ with app.test_client() as client:
     for path in ("raises/1", "logs-and-raises", "not-found", "unavailable", "logs"):
         answer = client.get(f"/{path}?token=canaryQuery", headers=headers)
         print(answer.status_code, end=" ")
+        answer.close()  # as servers do
 """
 
 

@@ -40,6 +40,9 @@ def collector() -> Iterator[Collector]:
     made = Collector()
     yield made
     made.goes_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "spans":
+            thread.join(10)
 
 
 def test_all_are_sent_in_order_in_small_batches(collector: Collector) -> None:
@@ -70,7 +73,9 @@ def test_a_collector_that_hangs_costs_spans_and_nothing_else(
     assert 50 <= queue.dropped <= BATCH_SPANS + 50
     queue.stop(0.05)  # it hangs still
     first, last = [record.message for record in caplog.records]
-    assert first == "spans are dropped until the collector takes them again: the collector is too slow"
+    assert (
+        first == "spans are dropped until the collector takes them again: the collector is too slow"
+    )
     assert "spans that were not sent" in last
 
 
