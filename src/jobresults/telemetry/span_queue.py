@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 4_096
 # Small, for while a batch is encoded no greenlet runs.
-BATCH_SPANS = 128
+BATCH_SPANS = 64
 _PAUSE_SECONDS = 0.25
 _MAX_REST_SECONDS = 30.0
 

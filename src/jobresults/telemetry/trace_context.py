@@ -44,7 +44,7 @@ class TraceContext(NamedTuple):
     @property
     def traceparent(self) -> str:
         """The header's value."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+        return f"00-{self.trace_id}-{self.span_id}-0{self.flags}"  # of one digit
 
     @property
     def headers(self) -> dict[str, str]:
@@ -61,15 +61,16 @@ class TraceContext(NamedTuple):
         )
 
 
-def new_trace() -> TraceContext:
-    """The first span of a trace that is not sampled."""
+def new_trace(flags: int = 0) -> TraceContext:
+    """The first span of a trace."""
     # Ids need to differ, and not to be secret; forks reseed this source.
-    return TraceContext(f"{random.getrandbits(128) or 1:032x}", new_span_id())  # nosec B311
+    digits = f"{random.getrandbits(192):048x}"
+    return TraceContext(digits[:32], digits[32:], flags)
 
 
 def new_span_id() -> str:
     """One that no other span has."""
-    return f"{random.getrandbits(64) or 1:016x}"  # nosec B311
+    return f"{random.getrandbits(64):016x}"
 
 
 def parse(traceparent: str | None, tracestate: str | None = None) -> TraceContext | None:

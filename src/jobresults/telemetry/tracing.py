@@ -127,9 +127,14 @@ class within:
         _current.reset(self._token)
 
 
+def is_on() -> bool:
+    """Whether anybody takes spans at all."""
+    return bool(_sinks)
+
+
 def is_wanted(trace: TraceContext) -> bool:
     """Whether anybody takes spans of this trace."""
-    return any(sink.wants(trace) for sink in _sinks) if _sinks else False
+    return bool(_sinks) and any(sink.wants(trace) for sink in _sinks)
 
 
 def begin(

@@ -6,6 +6,7 @@ import time
 
 from jobresults.jobs import spans
 from jobresults.jobs.outcome import Recorded
+from jobresults.telemetry import tracing
 from jobresults.worker.attempts import Attempt
 
 
@@ -13,7 +14,7 @@ def record(attempt: Attempt, recorded: Recorded | None) -> None:
     """The wait and the run of an attempt whose end is in the ledger. None: it was refused there.
     What was given back before it began has no span.
     """
-    if attempt.ran_seconds is None or attempt.job.traceparent is None:
+    if not tracing.is_on() or attempt.ran_seconds is None:
         return
     end_ns = time.time_ns() - round((time.monotonic() - attempt.ended_at) * 1e9)
     error = attempt.ending.error if attempt.ending is not None else None
