@@ -2,14 +2,16 @@
 FROM python:3.12-slim AS base
 
 FROM base AS builder
+# otel.txt: with OpenTelemetry, for traces.
+ARG REQUIREMENTS=run.txt
 WORKDIR /build
 # The dependencies change seldom: a layer of their own. Only wheels, since building from source would
 # fetch build tools that no hash pins. pip and the build backend stay behind in this stage's own Python.
-COPY requirements/build.txt requirements/run.txt requirements/
+COPY requirements/build.txt requirements/${REQUIREMENTS} requirements/
 RUN python -m venv --without-pip /opt/jobresults \
     && python -m pip install --no-cache-dir --no-deps --only-binary=:all: --require-hashes -r requirements/build.txt \
     && python -m pip --python /opt/jobresults/bin/python install --no-cache-dir --no-deps --only-binary=:all: \
-       --require-hashes -r requirements/run.txt
+       --require-hashes -r requirements/${REQUIREMENTS}
 COPY pyproject.toml README.md dictconfig_logging.py gunicorn.conf.py wsgi_app.py ./
 COPY src src
 RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \

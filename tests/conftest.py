@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.services.stacks",
     "tests.services.slack_server",
     "tests.services.sentry_server",
+    "tests.services.otlp_receiver",
     "tests.services.smtp_server",
 ]
 

@@ -29,7 +29,7 @@ _MESSAGES = {
 }
 # Keys whose value is never shown, beside those that end in "url".
 _SECRET_NAMES = frozenset(
-    {"password", "bot_token", "signing_key", "dsn", "secret", "secrets", "token_keys"}
+    {"password", "bot_token", "signing_key", "dsn", "secret", "secrets", "token_keys", "headers"}
 )
 
 

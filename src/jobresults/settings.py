@@ -9,9 +9,11 @@ secrets.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from string import Formatter
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -28,6 +30,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(ge=1)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_HEADER = re.compile(r"\s*[A-Za-z0-9!#$%&'*+.^_`|~-]+\s*=[\x20-\x2b\x2d-\x7e]+")
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 # What the URLs of `alerts.links` may name in braces.
 ALERT_LINK_FIELDS = frozenset(
@@ -396,6 +399,41 @@ class SentrySettings(_Section):
     flush_seconds: Annotated[float, Field(ge=0, le=2)] = 2.0
 
 
+class TracingSettings(_Section):
+    """Spans for an OpenTelemetry collector; without an endpoint none are made."""
+
+    otlp_endpoint: str | None = None
+    headers: SecretStr | None = None
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    service_name: Annotated[str, Field(min_length=1)] = "jobresults"
+    timeout_seconds: Seconds = 5.0
+    flush_seconds: Annotated[float, Field(ge=0, le=2)] = 1.0
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be the collector's address, like http://collector:4318")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _are_pairs(cls, headers: SecretStr | None) -> SecretStr | None:
+        if headers is not None and not all(
+            _HEADER.fullmatch(pair) for pair in headers.get_secret_value().split(",")
+        ):
+            raise ValueError("must be name=value, several with a comma between them")
+        return headers
+
+    @property
+    def header_items(self) -> dict[str, str]:
+        """`headers`, parsed."""
+        text = "" if self.headers is None else self.headers.get_secret_value()
+        pairs = (pair.partition("=") for pair in text.split(",") if pair)
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
 class Settings(_Section):
     """All of them. `jobresults.configuration.load_settings` reads them from their sources."""
 
@@ -414,6 +452,7 @@ class Settings(_Section):
     logging: LoggingSettings = LoggingSettings()
     alerts: AlertsSettings = AlertsSettings()
     sentry: SentrySettings = SentrySettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def log_format(self) -> Literal["text", "json"]:

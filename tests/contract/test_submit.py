@@ -146,15 +146,20 @@ def test_a_due_date_in_the_past_means_now(stack: Stack) -> None:
     assert stack.ended(job_id)["state"] == "succeeded"
 
 
-@pytest.mark.parametrize(("sent", "kept"), [(TRACE, TRACE), ("00-zz", None), ("", None)])
-def test_the_callers_trace_and_request_id_stay_with_the_job(
-    stack: Stack, sent: str, kept: str | None
-) -> None:
-    headers = {"traceparent": sent, "X-Request-ID": "order-7"}
+@pytest.mark.parametrize("sent", [TRACE, "00-zz", ""])
+def test_the_callers_trace_and_request_id_stay_with_the_job(stack: Stack, sent: str) -> None:
+    headers = {"traceparent": sent, "tracestate": "a=1 , b@c=2,", "X-Request-ID": "order-7"}
     response = stack.request("POST", "/v1/jobs", json={"task": "unserved"}, headers=headers)
 
-    query = select(job_table.c.traceparent, job_table.c.request_id).where(
-        job_table.c.id == response.json()["job_id"]
-    )
+    columns = (job_table.c.traceparent, job_table.c.tracestate, job_table.c.request_id)
+    query = select(*columns).where(job_table.c.id == response.json()["job_id"])
     with stack.ledger.read() as connection:
-        assert connection.execute(query).one() == (kept, "order-7")
+        traceparent, tracestate, request_id = connection.execute(query).one()
+    answered = response.headers["traceparent"]
+    assert (traceparent, request_id) == (answered, "order-7")
+    if sent == TRACE:  # its trace and its flags, but a span of our own
+        assert (answered[:36], answered[52:]) == (TRACE[:36], TRACE[52:])
+        assert tracestate == "a=1,b@c=2"
+    else:
+        assert tracestate is None
+    assert answered[36:52] != TRACE[36:52]

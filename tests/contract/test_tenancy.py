@@ -257,7 +257,7 @@ def filled(body: Any, value: str) -> Any:
 def seen(response: requests.Response, value: str) -> tuple[int, dict[str, str], bytes]:
     """All a caller sees, but for what differs between any two requests."""
     request_id = response.headers["X-Request-ID"]
-    hidden = ("Date", "X-Request-ID")
+    hidden = ("Date", "X-Request-ID", "traceparent")
     headers = {name: text for name, text in response.headers.items() if name not in hidden}
     body = response.content.replace(request_id.encode(), b"?").replace(f"/{value}".encode(), b"?")
     if value in response.url:

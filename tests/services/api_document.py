@@ -38,6 +38,7 @@ class ApiDocument:
     def check(self, response: requests.Response) -> None:
         """Raises AssertionError if the answer is not one the document announces."""
         assert re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", response.headers["X-Request-ID"])
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]", response.headers["traceparent"])
         _check_security_headers(response)
         retry_after = response.headers.get("Retry-After", "1")
         assert re.fullmatch(r"\d+", retry_after), retry_after

@@ -61,6 +61,14 @@ def fails_for_good() -> None:
     raise PermanentError("the account is closed")
 
 
+@task(name="fails_and_says_its_trace", max_attempts=1)
+def fails_and_says_its_trace() -> None:
+    """Log once, then raise what requests to others would carry."""
+    job = current_job()
+    job.log.info("within a trace")
+    raise ValueError(f"{job.traceparent} {job.tracestate}")
+
+
 @task(name="is_incoherent", max_attempts=1)
 def is_incoherent() -> None:
     """Report, log and raise what databases refuse: NUL, half a surrogate pair, huge numbers."""

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from jobresults.alerts import process
 
-# What these say may come of an alert's own delivery.
-_EXCLUDED = frozenset({"slack_sdk", "urllib3", "requests", "sentry_sdk", "redis"})
+# What these say may come of an alert's own delivery, or of a span's.
+_EXCLUDED = frozenset({"slack_sdk", "urllib3", "requests", "sentry_sdk", "redis", "opentelemetry"})
 _MARK = "_is_counted_for_alerts"
 
 

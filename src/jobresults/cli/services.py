@@ -19,9 +19,11 @@ import click
 def web(server: Literal["gunicorn", "pywsgi"]) -> None:
     """Serve HTTP at web.host and web.port."""
     from jobresults.configuration import load_settings
+    from jobresults.telemetry.tracing_setup import require_exporter
     from jobresults.web.server import run
 
-    load_settings()  # a wrong key is told here, not in gunicorn's words
+    # What is wrong is told here, not in gunicorn's words.
+    require_exporter(load_settings())
     run(server)
 
 

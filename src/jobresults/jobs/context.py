@@ -30,6 +30,10 @@ class JobContext:
     attempt: int = 1
     max_attempts: int = 1
     customer: str | None = None
+    traceparent: str | None = None
+    """W3C Trace Context: what requests to others carry to be part of the job's trace."""
+    tracestate: str | None = None
+    """Goes along with `traceparent`, if there is any."""
     log: logging.Logger = field(default=logger)
     report_progress: Callable[[int, int | None, str | None], None] = field(
         default=_say_nothing, repr=False

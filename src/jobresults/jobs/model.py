@@ -86,6 +86,7 @@ job = Table(
     Column("sentry_event_id", String(32), comment="for operators only"),
     Column("request_id", String(200)),
     Column("traceparent", String(55)),
+    Column("tracestate", String(512)),
     Column("rerun_of", Identifier),
     Column("callback_url", Text, comment="who is told how it ended"),
     Column("created_at_ms", BigInteger, nullable=False),

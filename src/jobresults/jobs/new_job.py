@@ -11,6 +11,7 @@ from jobresults.errors import InvalidRequest
 from jobresults.jobs.catalog import Catalog, Task
 from jobresults.jobs.states import State, WaitingOn
 from jobresults.settings import JobsSettings
+from jobresults.telemetry import tracing
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Submission:
     timeout_seconds: float | None = None
     tags: tuple[str, ...] = ()
     request_id: str | None = None
-    traceparent: str | None = None
     rerun_of: str | None = None
     callback_url: str | None = None
     idempotency_key: str | None = None
@@ -77,7 +77,7 @@ class NewJob:
 def new_job(
     submission: Submission, job_id: str, catalog: Catalog, settings: JobsSettings
 ) -> NewJob:
-    """The job that a valid submission becomes.
+    """The job that a valid submission becomes, in the trace that runs.
 
     Raises:
         UnknownTask, InvalidRequest: every problem with its path.
@@ -116,6 +116,7 @@ def _check_bounds(submission: Submission, catalog: Catalog, settings: JobsSettin
 def _row(submission: Submission, job_id: str, task: Task, settings: JobsSettings) -> dict[str, Any]:
     options = task.options
     scheduled = submission.run_at_ms is not None or bool(submission.delay_seconds)
+    trace = tracing.current()
     return {
         "id": job_id,
         "task": task.name,
@@ -134,7 +135,8 @@ def _row(submission: Submission, job_id: str, task: Task, settings: JobsSettings
         or settings.timeout_seconds,
         "result_ttl_seconds": options.result_ttl_seconds or settings.result_ttl_seconds,
         "request_id": submission.request_id,
-        "traceparent": submission.traceparent,
+        "traceparent": None if trace is None else trace.traceparent,
+        "tracestate": None if trace is None else trace.state,
         "rerun_of": submission.rerun_of,
         "callback_url": submission.callback_url,
         "turn": None,

@@ -33,7 +33,7 @@ from jobresults.jobs.outcome import (
 )
 from jobresults.jobs.states import Event, State, WaitingOn
 from jobresults.redis_store import Client, ping
-from jobresults.telemetry import sentry
+from jobresults.telemetry import sentry, trace_context, tracing
 from jobresults.telemetry.logging_context import bound
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 _MAX_SUPERSEDED_HEADS = 1_000
 # What is told of a job that lost its worker.
 _ABOUT = [job.c[name] for name in ("task", "queue", "customer", "client", "request_id", "attempt")]
+_TRACE = (job.c.traceparent, job.c.tracestate)
 _GIVE_TURN = (
     update(job)
     .where(job.c.id == bindparam("job_id"))
@@ -63,12 +64,12 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
         canceled = _end(database, connection, batch & canceling, State.CANCELED, CANCELED)
         batch &= ~canceling  # one who asks meanwhile has the next sweep
         failed = _end(database, connection, batch & exhausted, State.FAILED, WORKER_LOST)
-        drafts = {row.id: _draft(connection, row.id) for row in failed}
+        drafts = {row.id: _draft(connection, row) for row in failed}
         requeued = connection.execute(
             update(job)
             .where(batch & ~exhausted)
             .values(**queued_values(), waiting_on=WaitingOn.WORKER, due_at_ms=database.now_ms())
-            .returning(job.c.id, *_ABOUT)
+            .returning(job.c.id, *_ABOUT, *_TRACE)
         ).all()
         events.append(
             database,
@@ -101,16 +102,18 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
 
 def _lost(row: Any) -> dict[str, Any]:
     about = {column.name: getattr(row, column.name) for column in _ABOUT}
-    return incidents.worker_lost(row.queue) | about | {"job_id": row.id}
+    ids = {"job_id": row.id, "trace_id": trace_context.trace_id_of(row.traceparent)}
+    return incidents.worker_lost(row.queue) | about | ids
 
 
-def _draft(connection: Connection, job_id: str) -> sentry.Draft | None:
+def _draft(connection: Connection, row: Any) -> sentry.Draft | None:
     """The event of a job that fails; to be sent once that is committed."""
-    with bound(job_id=job_id):
+    trace = trace_context.parse(row.traceparent, row.tracestate)
+    with bound(job_id=row.id), tracing.within(trace):
         draft = sentry.make(WORKER_LOST.detail, fingerprint=(WORKER_LOST.code,))
     if draft is not None:
         connection.execute(
-            update(job).where(job.c.id == job_id).values(sentry_event_id=draft.event_id)
+            update(job).where(job.c.id == row.id).values(sentry_event_id=draft.event_id)
         )
     return draft
 
@@ -288,5 +291,5 @@ def _end(
         update(job)
         .where(wanted)
         .values(**ended_values(database.now_ms(), state), error=error.to_json())
-        .returning(job.c.id, job.c.worker, *_ABOUT)
+        .returning(job.c.id, job.c.worker, *_ABOUT, *_TRACE)
     ).all()

@@ -19,6 +19,9 @@ from jobresults.jobs import events, outbox
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.model import job, job_log
 from jobresults.jobs.states import Event, State, WaitingOn
+from jobresults.telemetry import trace_context
+from jobresults.telemetry.logging_context import ContextFields
+from jobresults.telemetry.trace_context import TraceContext
 
 # How long a job whose task no worker here knows waits before it is tried again, perhaps by a newer
 # worker.
@@ -50,6 +53,7 @@ class Claimed:
     started_at_ms: int
     request_id: str | None
     traceparent: str | None
+    tracestate: str | None
     rerun_of: str | None
     calls_back: bool = False
     """Somebody is to be told how it ends."""
@@ -62,6 +66,24 @@ class Claimed:
     def fields(self) -> tuple[Any, ...]:
         """What makes an equal one, in order; costs less to pickle."""
         return _fields(self)
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The span that handed it in."""
+        return trace_context.parse(self.traceparent, self.tracestate)
+
+    @property
+    def about(self) -> ContextFields:
+        """What log lines say of it."""
+        return {
+            "request_id": self.request_id,
+            "job_id": self.id,
+            "task": self.task,
+            "customer": self.customer,
+            "client": self.client,
+            "trace_id": trace_context.trace_id_of(self.traceparent),
+            "attempt": self.attempt,
+        }
 
 
 _fields = attrgetter(*Claimed.__dataclass_fields__)

@@ -25,7 +25,7 @@ from jobresults.errors import (
     RedisUnavailable,
     RequestError,
 )
-from jobresults.jobs import reading, turns
+from jobresults.jobs import reading, spans, turns
 from jobresults.jobs.acceptance import Committed, JobsRequest, Key, accept_each, earlier
 from jobresults.jobs.catalog import Catalog
 from jobresults.jobs.dispatch import Dispatch, dispatch
@@ -93,10 +93,12 @@ class Submissions:
             QuotaExceeded: the client has all it may have. A replay is answered all the same.
             LedgerUnavailable: nothing was accepted.
         """
-        new = self._new_job(submission, str(uuid_utils.uuid7()))
-        request = _request([new], submission)
-        with self._exclusively(request.key):
-            committed = self._accept_one(request)
+        with spans.enqueuing() as span:
+            new = self._new_job(submission, str(uuid_utils.uuid7()))
+            spans.name_enqueued(span, [new])
+            request = _request([new], submission)
+            with self._exclusively(request.key):
+                committed = self._accept_one(request)
         if committed.earlier is not None:
             return Accepted(committed.earlier, replayed=True)
         return Accepted(new.row["id"], False, committed.records[0])
@@ -115,14 +117,16 @@ class Submissions:
             IdempotencyInFlight, IdempotencyMismatch, LedgerUnavailable: nothing was accepted.
         """
         items = list(_breathing(items))
-        checked = list(self._checked(items, _stem(str(uuid_utils.uuid7()))))
-        new = [item for item in checked if isinstance(item, NewJob)]
-        first = next((item for item in items if isinstance(item, Submission)), None)
-        if not new or first is None:
-            return [item for item in checked if isinstance(item, InvalidRequest)]
-        request = _request(new, first)
-        with self._exclusively(request.key):
-            committed, refusal = self._accept_some(request)
+        with spans.enqueuing() as span:
+            checked = list(self._checked(items, _stem(str(uuid_utils.uuid7()))))
+            new = [item for item in checked if isinstance(item, NewJob)]
+            spans.name_enqueued(span, new)
+            first = next((item for item in items if isinstance(item, Submission)), None)
+            if not new or first is None:
+                return [item for item in checked if isinstance(item, InvalidRequest)]
+            request = _request(new, first)
+            with self._exclusively(request.key):
+                committed, refusal = self._accept_some(request)
         if committed.earlier is not None:
             return self._replayed(checked, first.client, committed.earlier)
         accepted = {record.id: Accepted(record.id, False, record) for record in committed.records}

@@ -26,6 +26,7 @@ from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
 from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
+from jobresults.telemetry.tracing_setup import start_tracing
 from jobresults.webhooks.delivery import Deliveries
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ def run(settings: Settings) -> int:
     configure_logging(settings, "maintenance")
     transport = start_alerts(settings)
     sentry.start(settings)
+    start_tracing(settings, "maintenance")
     catalog = load_catalog(settings.tasks.modules)
     queues = sorted(catalog.queues | set(settings.worker.queues))
     limits = Concurrency.of(settings.limits, catalog)

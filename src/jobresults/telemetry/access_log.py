@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from jobresults.telemetry.logging_context import clean
 from jobresults.telemetry.redaction import hide
+from jobresults.telemetry.trace_context import trace_id_of
 
 FIELDS = ("method", "path", "status", "bytes", "duration_ms", "client_ip")
 MAX_PATH_CHARACTERS = 2_000
@@ -21,7 +22,7 @@ class AccessFilter(logging.Filter):
         atoms = record.args
         if not isinstance(atoms, Mapping):
             return True
-        request_id = atoms["{x-request-id}o"]
+        request_id, trace = atoms["{x-request-id}o"], atoms["{traceparent}o"]
         record.__dict__.update(
             method=atoms["m"],
             # As sent, percent-encoded: gunicorn's `U` is decoded and may hold line breaks.
@@ -30,8 +31,9 @@ class AccessFilter(logging.Filter):
             bytes=atoms["B"],
             duration_ms=int(str(atoms["D"])) / 1000,
             client_ip=atoms["h"],
-            # The request's context may be over by now; its answer bears the id.
+            # The request's context may be over by now; its answer bears the ids.
             request_id=None if request_id == "-" else clean(request_id),
+            trace_id=None if trace == "-" else trace_id_of(str(trace)),
         )
         record.msg, record.args = "{method} {path} {status}".format_map(record.__dict__), None
         return True

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from jobresults.settings import Settings
+from jobresults.telemetry import tracing
 
 if TYPE_CHECKING:
     from jobresults.telemetry.sentry_client import SentryClient
@@ -38,9 +39,9 @@ class Request(NamedTuple):
 _client: SentryClient | None = None
 
 
-def start(settings: Settings, *, flask: bool = False) -> None:
+def start(settings: Settings) -> None:
     """Send this process's failures from now on; what is left at its exit gets a moment to go out.
-    Once a process, after a fork. `flask`: requests are traced, if that is wished for.
+    Once a process, after a fork.
 
     Raises:
         ConfigurationError: the DSN is none.
@@ -50,7 +51,7 @@ def start(settings: Settings, *, flask: bool = False) -> None:
         return
     from jobresults.telemetry.sentry_client import SentryClient
 
-    _client = SentryClient(settings, flask=flask)
+    _client = SentryClient(settings)
     atexit.register(flush, settings.sentry.flush_seconds)
 
 
@@ -83,6 +84,11 @@ def send(envelope: bytes) -> None:
     """Send an envelope in the background. It is dropped if too many wait, or Sentry is away."""
     if _client is not None:
         _client.send(envelope)
+
+
+def transactions() -> tracing.Sink | None:
+    """Who makes Sentry's transactions of requests and of jobs that ran, if that is wished for."""
+    return None if _client is None else _client.transactions()
 
 
 def hand_over_to(outlet: Callable[[bytes], None]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import sentry_sdk
 from sentry_sdk.envelope import Envelope
-from sentry_sdk.integrations import Integration
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.transport import HttpTransport
@@ -16,9 +15,10 @@ from sentry_sdk.utils import BadDsn, event_from_exception
 
 from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
-from jobresults.telemetry import identity, logging_context
+from jobresults.telemetry import identity, logging_context, tracing
 from jobresults.telemetry.redaction import hide
 from jobresults.telemetry.sentry import Draft, Request
+from jobresults.telemetry.sentry_transactions import Transactions
 
 # Where envelopes go that are made within `make`.
 _drafts: ContextVar[list[Envelope] | None] = ContextVar("jobresults_sentry_drafts", default=None)
@@ -28,11 +28,12 @@ _TAGS = tuple(name for name in logging_context.FIELDS if name != "trace_id")
 class SentryClient:
     """The process's one client. Whatever else in the process uses the SDK goes through it, too."""
 
-    def __init__(self, settings: Settings, *, flask: bool) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError."""
         chosen = settings.sentry
         assert chosen.dsn is not None
         self._outlet: Callable[[bytes], None] | None = None
+        self._traces_sample_rate = chosen.traces_sample_rate
         tasks = {module.partition(".")[0] for module in settings.tasks.modules}
         try:
             sentry_sdk.init(
@@ -47,7 +48,7 @@ class SentryClient:
                 # The SDK's own choice hooks into logging, threads, subprocesses, HTTP and SQL.
                 default_integrations=False,
                 auto_enabling_integrations=False,
-                integrations=_integrations(traced=flask and chosen.traces_sample_rate > 0),
+                integrations=[DedupeIntegration(), ExcepthookIntegration()],
                 in_app_include=sorted(tasks | {"jobresults"}),
                 # Arguments, bodies, cookies and people's names stay here: `send_default_pii` is off
                 # unless it is set, and setting it is deprecated.
@@ -76,6 +77,11 @@ class SentryClient:
                     value = logging_context.current(name)
                     if value is not None:
                         scope.set_tag(name, str(value))
+                trace = tracing.current()
+                if trace is not None:
+                    scope.set_context(
+                        "trace", {"trace_id": trace.trace_id, "span_id": trace.span_id}
+                    )
                 if fingerprint:
                     scope.fingerprint = list(fingerprint)
                 event_id = _capture(failure, request)
@@ -90,6 +96,12 @@ class SentryClient:
         transport = sentry_sdk.get_client().transport
         if transport is not None:
             transport.capture_envelope(Envelope.deserialize(envelope))
+
+    def transactions(self) -> Transactions | None:
+        """Who makes them, if any are to be made."""
+        if self._traces_sample_rate == 0:
+            return None
+        return Transactions(self._traces_sample_rate)
 
     def hand_over_to(self, outlet: Callable[[bytes], None]) -> None:
         """Envelopes go there from now on."""
@@ -117,16 +129,6 @@ class SentryClient:
                     super().capture_envelope(envelope)
 
         return Transport
-
-
-def _integrations(*, traced: bool) -> list[Integration]:
-    chosen: list[Integration] = [DedupeIntegration(), ExcepthookIntegration()]
-    if traced:
-        # Its work on each request takes ten times as long as an answer from memory.
-        from sentry_sdk.integrations.flask import FlaskIntegration
-
-        chosen.append(FlaskIntegration(transaction_style="url"))
-    return chosen
 
 
 def _capture(failure: BaseException | str, request: Request | None) -> str | None:

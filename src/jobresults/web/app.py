@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from jobresults.accounts.principal import Scope
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
+from jobresults.telemetry.tracing_setup import start_tracing
 from jobresults.web import (
     account_bodies,
     alert_bodies,
@@ -75,7 +76,7 @@ _DOCUMENT = Answer("This document", schema={"type": "object", "examples": [{"ope
 _TEXT = {"type": "string", "examples": ["…"]}
 _PAGE = Answer("This document, to read", None, "text/html", schema=_TEXT)
 _ASSET = Answer("A file of the page", None, "text/javascript", also_as=("text/css",), schema=_TEXT)
-_SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "wait")
+_SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "tracestate", "wait")
 _SUBMIT_PROBLEMS = (400, 409, 413, 415, 422)
 _RESULT_PROBLEMS = (404, 410, 424)
 
@@ -198,7 +199,8 @@ def create_app(settings: Settings) -> Flask:
     Raises:
         ConfigurationError
     """
-    sentry.start(settings, flask=True)
+    sentry.start(settings)
+    start_tracing(settings, "web")
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.web.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]

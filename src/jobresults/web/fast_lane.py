@@ -12,11 +12,13 @@ from typing import Any
 from jobresults.accounts.principal import Scope
 from jobresults.errors import TooManyRequests
 from jobresults.jobs.states import State
+from jobresults.telemetry import tracing
 from jobresults.telemetry.logging_context import bound
-from jobresults.web import problems, results
+from jobresults.web import problems, request_span, results
 from jobresults.web.authentication import authenticate, bearer_token
 from jobresults.web.reply import Reply
-from jobresults.web.request_context import request_id
+from jobresults.web.request_context import request_id, request_trace
+from jobresults.web.request_span import ROUTE
 from jobresults.web.security_headers import security_headers
 from jobresults.web.services import Services, visible_to
 
@@ -42,12 +44,17 @@ class FastLane:
         if asked is None:
             passed_on: Iterable[bytes] = self._application(environ, start_response)
             return passed_on
-        id_ = request_id(environ)
+        id_, trace = request_id(environ), request_trace(environ)
+        span = request_span.begin(environ, trace, id_)
         reply = self._from_memory(environ, *asked)
         if reply is None:
-            with bound(request_id=id_):
+            with bound(request_id=id_, trace_id=trace.trace_id), tracing.within(trace):
                 reply = self._answer(environ, *asked)
+        if span is not None:
+            request_span.note_answer(span, environ, reply.status)
+            tracing.end(span)
         reply.add_header("X-Request-ID", id_)
+        reply.add_header("traceparent", trace.traceparent)
         reply.headers.extend(security_headers(environ))
         return reply.send(start_response)
 
@@ -78,14 +85,18 @@ class FastLane:
 
 
 def _asked(environ: dict[str, Any]) -> tuple[str, str | None] | None:
-    """The job's id and the wait, if the request is a plain one."""
+    """The job's id and the wait, if the request is a plain one; its route is noted then."""
     if environ["REQUEST_METHOD"] != "GET":
         return None
     path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
     if path == "/get_result":
         found = _ID_AND_WAIT.fullmatch(query)
-        return None if found is None else (found[1], found[2])
+        if found is None:
+            return None
+        environ[ROUTE] = "/get_result"
+        return found[1], found[2]
     of_path = _PATH.fullmatch(path)
     if of_path is None or (wait := _WAIT.fullmatch(query)) is None:
         return None
+    environ[ROUTE] = "/v1/jobs/<job_id>/result"
     return of_path[1], wait[1]

@@ -24,6 +24,7 @@ from jobresults.web import problems
 from jobresults.web.security_headers import security_headers
 
 _SHORT_BYTES = 65_536
+_IDS = ("X-Request-ID", "traceparent")
 _DETAIL_CHARACTERS = 200
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::[0-9]{1,5})?")
 
@@ -105,7 +106,7 @@ class AccessLogger(Logger):  # type: ignore[misc]
             self.exception("a request could not be logged")
 
     def _access(self, resp: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        request_ids = [value for name, value in resp.headers if name == "X-Request-ID"]
+        ids = {name: value for name, value in resp.headers if name in _IDS}
         atoms = {
             "h": environ.get("REMOTE_ADDR", "-"),
             "m": environ["REQUEST_METHOD"],
@@ -113,7 +114,8 @@ class AccessLogger(Logger):  # type: ignore[misc]
             "B": resp.sent,
             "D": request_time // timedelta(microseconds=1),
             "{raw_uri}e": environ["RAW_URI"],
-            "{x-request-id}o": request_ids[0] if request_ids else "-",
+            "{x-request-id}o": ids.get("X-Request-ID", "-"),
+            "{traceparent}o": ids.get("traceparent", "-"),
         }
         # Not `info`, which looks for the caller's file and line at some cost.
         record = logging.LogRecord(self.access_log.name, logging.INFO, "", 0, "", (atoms,), None)

@@ -157,7 +157,7 @@ def _never_null(field: dict[str, Any]) -> dict[str, Any]:
 def _answer(answer: Answer, links: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "description": answer.description,
-        "headers": _headers(("X-Request-ID", *answer.headers)),
+        "headers": _headers(("X-Request-ID", "traceparent", *answer.headers)),
     }
     if links:
         described["links"] = links
@@ -187,7 +187,7 @@ def _problem(status: int, route: Route) -> dict[str, Any]:
     }
     return {
         "description": phrase(status),
-        "headers": _headers(("X-Request-ID", *names)),
+        "headers": _headers(("X-Request-ID", "traceparent", *names)),
         "content": {"application/problem+json": {"schema": _ref(ProblemBody), "example": example}},
     }
 

@@ -51,11 +51,20 @@ PARAMETERS: dict[str, dict[str, Any]] = {
             "type": "string",
             "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
         },
-        "description": "W3C Trace Context",
+        "description": "W3C Trace Context: the job goes on in this trace",
+    },
+    "tracestate": {
+        "in": "header",
+        "schema": {"type": "string", "examples": ["vendor=00f067aa0ba902b7"]},
+        "description": "W3C Trace Context; passed on, up to 512 characters",
     },
 }
 HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "X-Request-ID": ("The caller's own, or a new one", {"type": "string"}),
+    "traceparent": (
+        "W3C Trace Context: this request in the caller's trace, or in a new one",
+        {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
+    ),
     "Location": ("Where the job is", {"type": "string", "format": "uri-reference"}),
     "Retry-After": (
         "When asking again is worth it, in seconds",

@@ -1,4 +1,4 @@
-"""What a request to submit says besides the job: who asks, under which key, in which trace."""
+"""What a request to submit says besides the job: who asks, under which key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from jobresults.web.bodies import SubmitBody
 from jobresults.web.request_body import canonical
 from jobresults.web.services import principal, services
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -29,14 +28,11 @@ def origin(canonical_body: str) -> dict[str, Any]:
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
     request_id = current("request_id")
-    # A trace that is malformed is ignored, as W3C Trace Context wants.
-    trace = request.headers.get("traceparent", "")
     return {
         "client": principal().client,
         "idempotency_key": key,
         "fingerprint": "" if key is None else fingerprint(request.path, canonical_body),
         "request_id": request_id if isinstance(request_id, str) else None,
-        "traceparent": trace if _TRACEPARENT.fullmatch(trace) else None,
     }
 
 

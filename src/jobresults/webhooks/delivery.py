@@ -12,8 +12,9 @@ from jobresults.batching import Batcher
 from jobresults.database import Database
 from jobresults.errors import JobResultsError, NotFound
 from jobresults.settings import CallbacksSettings
-from jobresults.telemetry.logging_context import bound
-from jobresults.webhooks import claims, signatures, signing_secrets
+from jobresults.telemetry import trace_context
+from jobresults.telemetry.logging_context import bind, bound
+from jobresults.webhooks import callback_span, claims, signatures, signing_secrets
 from jobresults.webhooks.claims import Claim, Sent
 from jobresults.webhooks.fairness import Slots
 from jobresults.webhooks.payload import body_of, read_record
@@ -121,9 +122,12 @@ class Deliveries:
     def _attempt(self, item: Claim) -> Sent:
         """Send, whatever comes of it. Raises LedgerUnavailable: nothing was sent."""
         try:
-            record = read_record(self._database, item.job_id, self._settings)
+            record, trace = read_record(self._database, item.job_id, self._settings)
         except NotFound:
             return Sent(0, error="the job is forgotten", stop=True)
+        # Jobs that an older version took may have none.
+        trace = (trace or trace_context.new_trace()).child()
+        bind(request_id=record.request_id, task=record.task, trace_id=trace.trace_id)
         secrets = signing_secrets.active(self._database, item.client, item.subscription_id)
         if not secrets:  # deleted since it was claimed
             return Sent(0, record.attempt, error="there is no secret to sign with", stop=True)
@@ -136,15 +140,22 @@ class Deliveries:
             "webhook-id": item.id,
             "webhook-timestamp": timestamp,
             "webhook-signature": signatures.sign(keys, item.id, timestamp, body),
+            **trace.headers,
         }
+        span = callback_span.begin(trace, item)
+        sent = self._post(item.url, body, headers, record.attempt)
+        callback_span.end(span, sent)
+        return sent
+
+    def _post(self, url: str, body: bytes, headers: dict[str, str], job_attempt: int) -> Sent:
         began = time.monotonic()
         try:
-            answer = self._sender.post(item.url, body, headers)
+            answer = self._sender.post(url, body, headers)
         except NotSent as error:
-            return Sent(_since_ms(began), record.attempt, error=str(error))
+            return Sent(_since_ms(began), job_attempt, error=str(error))
         return Sent(
             _since_ms(began),
-            record.attempt,
+            job_attempt,
             answer.status,
             None if answer.ok else f"HTTP status {answer.status}",
             answer.retry_after_seconds,

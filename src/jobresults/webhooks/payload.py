@@ -16,20 +16,27 @@ from jobresults.jobs.model import job
 from jobresults.jobs.outbox import event_of
 from jobresults.jobs.reading import JobRecord, select_records
 from jobresults.settings import CallbacksSettings
+from jobresults.telemetry import trace_context
+from jobresults.telemetry.trace_context import TraceContext
 
 
-def read_record(database: Database, job_id: str, settings: CallbacksSettings) -> JobRecord:
-    """The job to be told of; a result too large to be told is not read.
+def read_record(
+    database: Database, job_id: str, settings: CallbacksSettings
+) -> tuple[JobRecord, TraceContext | None]:
+    """The job to be told of, and the span that handed it in; a result too large to be told is not
+    read.
 
     Raises:
         NotFound: it is forgotten.
         LedgerUnavailable
     """
     small = case((func.length(job.c.result) <= settings.max_result_bytes, job.c.result))
-    rows = database.rows(select_records(database, small).where(job.c.id == job_id))
+    records = select_records(database, small).add_columns(job.c.traceparent, job.c.tracestate)
+    rows = database.rows(records.where(job.c.id == job_id))
     if not rows:
         raise NotFound("the job is forgotten")
-    return JobRecord(*rows[0])
+    *record, traceparent, tracestate = rows[0]
+    return JobRecord(*record), trace_context.parse(traceparent, tracestate)
 
 
 def body_of(record: JobRecord, settings: CallbacksSettings) -> bytes:

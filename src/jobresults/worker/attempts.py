@@ -47,6 +47,8 @@ class Attempt:
 
     job: Claimed
     number: int = 0
+    ran_seconds: float | None = None
+    """None until it has ended, and for one that did not begin."""
     ending: Ending | None = None
     ended_at: float = 0.0
     progress: Progress | None = None
@@ -143,7 +145,8 @@ class Attempts:
         elif first is None and self._open and now - self._first_since > _BEGIN_SECONDS:
             job = self._open[0].job
             extra = incidents.executor_stuck(job.task, job.queue)
-            logger.error("the executor does not begin job %s; replacing it", job.id, extra=extra)
+            text = "the executor does not begin job %s; replacing it"
+            logger.error(text, job.id, extra=extra | {**job.about})
             self._replace_executor()
         if self._kill_at is not None and now >= self._kill_at:
             self._replace_executor()
@@ -190,7 +193,8 @@ class Attempts:
         first = self._running
         if first is not None and first.job.id in ids:
             text = "job %s went to another worker; its executor is stopped"
-            logger.warning(text, first.job.id, extra=incidents.worker_lost(first.job.queue))
+            extra = incidents.worker_lost(first.job.queue) | {**first.job.about}
+            logger.warning(text, first.job.id, extra=extra)
             self._open.popleft()
             self._replace_executor()
         self._drop_waiting(ids, None)
@@ -199,7 +203,7 @@ class Attempts:
                 logger.warning(
                     "job %s: outcome refused, its lease went to another worker",
                     attempt.job.id,
-                    extra=incidents.worker_lost(attempt.job.queue),
+                    extra=incidents.worker_lost(attempt.job.queue) | {**attempt.job.about},
                 )
         self.ended = [attempt for attempt in self.ended if attempt.job.id not in ids]
 
@@ -275,10 +279,12 @@ class Attempts:
     def _stop_first(self, reason: Ending, *, at: float) -> None:
         self._kill_reason, self._kill_at = reason, at
 
-    def _end_first(self, ending: Ending) -> None:
+    def _end_first(self, ending: Ending, ran_seconds: float) -> None:
         self._kill_reason = self._kill_at = None
         self._first_since = time.monotonic()
-        self._end(self._open.popleft(), ending)
+        attempt = self._open.popleft()
+        attempt.ran_seconds = ran_seconds
+        self._end(attempt, ending)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
         attempt.event = failures.event_of(attempt.job, ending, attempt.event)
@@ -301,7 +307,7 @@ class Attempts:
             self._run_seconds = max(
                 told.ran_seconds, 0.8 * self._run_seconds + 0.2 * told.ran_seconds, 1e-5
             )
-            self._end_first(told.said)
+            self._end_first(told.said, told.ran_seconds)
         elif isinstance(told.said, Progress):
             attempt.progress = told.said
             self.words.progress[attempt.job.id] = (attempt.job, told.said)
@@ -316,7 +322,8 @@ class Attempts:
         self._take_in()  # its last words
         self._executor.close()
         if self._running is not None:
-            self._end_first(self._kill_reason or Ending(error=killed(status, max_rss_kib)))
+            ending = self._kill_reason or Ending(error=killed(status, max_rss_kib))
+            self._end_first(ending, self._running_seconds)
         self._kill_reason = self._kill_at = None
         waiting, self._open = list(self._open), deque()
         self._executor = ExecutorProcess(self._catalog, self._settings, self._guard)
@@ -329,6 +336,6 @@ def _tell_overrun(job: Claimed) -> None:
     same problem is told once more, as its failure.
     """
     extra = incidents.job_failed(job.task, job.queue, "timeout")
-    about = {"job_id": job.id, "task": job.task, "customer": job.customer, "client": job.client}
     text = "job %s does not end at its timeout of %g s; its executor is killed"
-    logger.warning(text, job.id, job.timeout_seconds, extra=extra | about | {"alert": True})
+    about = {**job.about, "alert": True}
+    logger.warning(text, job.id, job.timeout_seconds, extra=extra | about)

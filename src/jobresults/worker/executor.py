@@ -23,12 +23,13 @@ from typing import Any, BinaryIO, NoReturn
 
 from jobresults.alerts import process
 from jobresults.errors import InvalidRequest, PermanentError, UnknownTask
+from jobresults.jobs import spans
 from jobresults.jobs.catalog import Catalog, ResultError, Task
 from jobresults.jobs.context import JobContext, running
 from jobresults.jobs.outcome import JobError, is_tried_again
 from jobresults.jobs.running import Claimed
 from jobresults.settings import Settings
-from jobresults.telemetry import sentry
+from jobresults.telemetry import sentry, tracing
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
 from jobresults.worker.frames import read_frame
@@ -128,6 +129,7 @@ class Executor:
         self._shipper.ship_to(report)
         self._alerts.report = report
         sentry.hand_over_to(report.task_event)
+        run = spans.run_of(job)
         context = JobContext(
             id=job.id,
             task=job.task,
@@ -136,18 +138,10 @@ class Executor:
             customer=job.customer,
             report_progress=report.progress,
             read_cancel_requested=lambda: self._board.is_canceled(number),
+            traceparent=None if run is None else run.traceparent,
+            tracestate=None if run is None else run.state,
         )
-        with (
-            bound(
-                request_id=job.request_id,
-                job_id=job.id,
-                task=job.task,
-                customer=job.customer,
-                client=job.client,
-                attempt=job.attempt,
-            ),
-            running(context),
-        ):
+        with bound(**job.about), tracing.within(run), running(context):
             fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
         self._shipper.ship_to(None)
         return fit

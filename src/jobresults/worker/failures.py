@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from jobresults.jobs import spans
 from jobresults.jobs.outcome import CANCELED, Ending, is_tried_again
 from jobresults.jobs.running import Claimed
-from jobresults.telemetry import sentry
+from jobresults.telemetry import sentry, tracing
 from jobresults.telemetry.logging_context import bound
 from jobresults.telemetry.sentry import Draft
 
@@ -18,12 +19,5 @@ def event_of(job: Claimed, ending: Ending, made: Draft | None) -> Draft | None:
         return None
     if made is not None:
         return made
-    with bound(
-        request_id=job.request_id,
-        job_id=job.id,
-        task=job.task,
-        customer=job.customer,
-        client=job.client,
-        attempt=job.attempt,
-    ):
+    with bound(**job.about), tracing.within(spans.run_of(job)):
         return sentry.make(f"{job.task}: {error.detail}", fingerprint=(error.code, job.task))

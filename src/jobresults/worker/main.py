@@ -16,6 +16,7 @@ from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
 from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
+from jobresults.telemetry.tracing_setup import start_tracing
 from jobresults.worker.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def run(settings: Settings) -> int:
     configure_logging(settings, "worker")
     start_alerts(settings)
     sentry.start(settings)
+    start_tracing(settings, "worker")
     catalog = load_catalog(settings.tasks.modules)
     stop = StopFlag()
     worker = _make_worker(settings, catalog, stop)

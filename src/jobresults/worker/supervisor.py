@@ -24,7 +24,7 @@ from jobresults.jobs.states import State
 from jobresults.redis_store import Client
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
-from jobresults.worker import verdicts
+from jobresults.worker import attempt_spans, verdicts
 from jobresults.worker.admission import Admission
 from jobresults.worker.attempts import Attempt, Attempts
 from jobresults.worker.exchange import Exchange, News
@@ -196,6 +196,7 @@ class Supervisor:
         """What the log and Redis are to be told of a transaction."""
         for attempt, recorded in zip(ended, settled.recorded, strict=True):
             verdicts.tell(attempt, recorded)
+            attempt_spans.record(attempt, recorded)
             if recorded is not None and recorded.state is State.FAILED and attempt.event:
                 sentry.send(attempt.event.envelope)
             if recorded is not None and recorded.state.done:
@@ -231,10 +232,12 @@ class Supervisor:
                     "outcome of job %s is lost, its lease will run out: %s",
                     attempt.job.id,
                     error,
-                    extra=incidents.outcome_lost() | verdicts.about(attempt.job),
+                    extra=incidents.outcome_lost()
+                    | {**attempt.job.about, "queue": attempt.job.queue},
                 )
             else:
-                logger.warning("outcome of job %s is not recorded yet: %s", attempt.job.id, error)
+                text = "outcome of job %s is not recorded yet: %s"
+                logger.warning(text, attempt.job.id, error, extra=attempt.job.about)
                 kept.append(attempt)
         self._attempts.ended = kept
         if self._grace_is_over:

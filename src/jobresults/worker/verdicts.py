@@ -8,7 +8,6 @@ from typing import Any
 
 from jobresults.jobs import incidents
 from jobresults.jobs.outcome import WORKER_LOST, Recorded
-from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.attempts import Attempt
@@ -33,14 +32,7 @@ def tell(attempt: Attempt, recorded: Recorded | None) -> None:
     level, extra = _severity(attempt, state)
     if not logger.isEnabledFor(level):
         return
-    with bound(
-        request_id=job.request_id,
-        job_id=job.id,
-        task=job.task,
-        customer=job.customer,
-        client=job.client,
-        attempt=job.attempt,
-    ):
+    with bound(**job.about):
         if state is None:
             text = "job %s: outcome refused, its lease went to another worker"
             logger.log(level, text, job.id, extra=extra)
@@ -69,12 +61,6 @@ def _severity(attempt: Attempt, state: State | None) -> tuple[int, dict[str, Any
     if error.code == incidents.EXECUTOR_KILLED:  # it is told at once, attempts left or not
         return logging.ERROR, incidents.executor_killed(job.task, job.queue)
     return logging.WARNING, None
-
-
-def about(job: Claimed) -> dict[str, Any]:
-    """What a line says of the job it is about."""
-    names = ("request_id", "task", "queue", "customer", "client", "attempt")
-    return {"job_id": job.id, **{name: getattr(job, name) for name in names}}
 
 
 def _code(recorded: Recorded | None) -> str | None:

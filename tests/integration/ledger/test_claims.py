@@ -35,6 +35,7 @@ def test_a_claim_starts_an_attempt_under_a_lease(driver: Driver) -> None:
         started_at_ms=row.started_at_ms,
         request_id="r",
         traceparent=None,
+        tracestate=None,
         rerun_of=None,
     )
     assert (row.state, row.worker, row.waiting_on, row.attempt) == (State.RUNNING, "w1", None, 1)

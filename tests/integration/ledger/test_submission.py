@@ -34,6 +34,7 @@ from jobresults.jobs.submission import Accepted, Submission, fingerprint
 from jobresults.jobs.visibility import EVERYTHING
 from jobresults.redis_store import Client, connect
 from jobresults.settings import DatabaseSettings, JobsSettings, RedisSettings
+from jobresults.telemetry import trace_context, tracing
 from tests.integration.driver import Driver
 from tests.services.process import eventually
 
@@ -57,7 +58,9 @@ def impatient(database_url: str, redis: Client) -> Iterator[Driver]:
 
 
 def test_an_accepted_job_is_committed_and_handed_over(driver: Driver) -> None:
-    accepted = driver.accept("echo", {"value": 1}, customer="c", request_id="r", traceparent="t")
+    trace = trace_context.new_trace()._replace(state="a=1")
+    with tracing.within(trace):
+        accepted = driver.accept("echo", {"value": 1}, customer="c", request_id="r")
     row = driver.row(accepted.job_id)
     assert not accepted.replayed
     assert (row.task, row.client, row.customer, row.queue) == ("echo", "me", "c", "default")
@@ -67,7 +70,8 @@ def test_an_accepted_job_is_committed_and_handed_over(driver: Driver) -> None:
         1,
         0,
     )
-    assert (row.params, row.request_id, row.traceparent) == (b'{"value": 1}', "r", "t")
+    assert (row.params, row.request_id) == (b'{"value": 1}', "r")
+    assert (row.traceparent, row.tracestate) == (trace.traceparent, "a=1")
     assert row.created_at_ms == pytest.approx(driver.now_ms(), abs=5_000)
     assert row.due_at_ms == pytest.approx(row.created_at_ms, abs=50)
     assert row.dispatched_at_ms == pytest.approx(row.created_at_ms, abs=50)

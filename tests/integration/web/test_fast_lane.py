@@ -15,6 +15,7 @@ from werkzeug.test import Client
 from jobresults.accounts import key_ring
 from jobresults.accounts.model import api_key
 from jobresults.jobs.states import State
+from jobresults.telemetry import trace_context
 from jobresults.telemetry.logging_context import current
 from tests.integration.driver import Driver, on_sqlite
 from tests.integration.web.conftest import Web
@@ -55,8 +56,9 @@ CALLERS: dict[str, tuple[str | None, dict[str, str]]] = {
 
 
 def seen(response: Any) -> tuple[str, dict[str, str], bytes]:
-    """Status, headers and body; but for the seconds that have passed in between."""
+    """Status, headers and body; but for the seconds that have passed in between, and the span."""
     headers = dict(response.headers)
+    assert trace_context.parse(headers.pop("traceparent")) is not None
     kept = re.sub(r"max-age=\d+", "max-age=?", headers.pop("Cache-Control"))
     return response.status, {**headers, "Cache-Control": kept}, response.data
 

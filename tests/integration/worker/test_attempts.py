@@ -54,6 +54,7 @@ def claimed(job_id: str, task: str = "echo", **params: Any) -> Claimed:
         started_at_ms=1,
         request_id=None,
         traceparent=None,
+        tracestate=None,
         rerun_of=None,
     )
 

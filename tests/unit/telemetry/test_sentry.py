@@ -21,12 +21,14 @@ from flask import Flask
 from jobresults.errors import LedgerUnavailable, NotFound
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
+from jobresults.telemetry.tracing_setup import start_tracing
 from jobresults.web import problems
 from jobresults.web.request_context import RequestContext
 
 logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 options = {"dsn": sys.argv[1], "traces_sample_rate": float(sys.argv[2])}
-sentry.start(Settings.model_validate({"sentry": options}), flask=True)
+sentry.start(Settings.model_validate({"sentry": options}))
+start_tracing(Settings.model_validate({"sentry": options}), "web")
 app = Flask(__name__)
 problems.install(app)
 app.wsgi_app = RequestContext(app.wsgi_app).serve
@@ -63,6 +65,7 @@ with app.test_client() as client:
     for path in ("raises/1", "logs-and-raises", "not-found", "unavailable", "logs"):
         answer = client.get(f"/{path}?token=canaryQuery", headers=headers)
         print(answer.status_code, end=" ")
+        answer.close()  # as servers do
 """
 
 
