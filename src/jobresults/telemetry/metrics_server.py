@@ -29,8 +29,11 @@ _TIMEOUT_SECONDS = 5
 _LOOK_SECONDS = 0.5
 
 
-def serve(settings: MetricsSettings, process: Process) -> MetricsServer | None:
+def serve(
+    settings: MetricsSettings, process: Process, registry: CollectorRegistry | None = None
+) -> MetricsServer | None:
     """Export this process's metrics from now on, until it ends; None if `metrics.port` is null.
+    `registry`: what there is, if that is not just the process's part of the catalogue.
 
     Whoever is forked off inherits neither the thread nor the sockets.
 
@@ -40,7 +43,7 @@ def serve(settings: MetricsSettings, process: Process) -> MetricsServer | None:
     if settings.port is None:
         return None
     listener = listen(settings.host, settings.port)
-    registry = registry_of(process)
+    registry = registry or registry_of(process)
     ProcessCollector(registry=registry)
     server = MetricsServer(listener, registry)
     os.register_at_fork(after_in_child=server.forget)

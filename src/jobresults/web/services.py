@@ -20,6 +20,7 @@ from jobresults.database import Database, open_database
 from jobresults.errors import ConfigurationError
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.estimate import Estimator
+from jobresults.jobs.queues import Census
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.submission import Submissions
@@ -53,6 +54,7 @@ class Services:
     submissions: Submissions
     reader: JobReader
     estimator: Estimator
+    census: Census
     bell: DoneBell
     health: Health
     alerts: Listing
@@ -99,6 +101,7 @@ def build(settings: Settings) -> Services:
         submissions=Submissions(database, redis, catalog, settings.jobs, settings.limits),
         reader=reader,
         estimator=Estimator(database, health.workers),
+        census=Census(database, catalog.queues),
         bell=DoneBell(redis, settings.web.max_waiters, reader.ended),
         health=health,
         alerts=Listing(redis, Silences(database)),
