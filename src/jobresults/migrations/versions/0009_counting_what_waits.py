@@ -1,6 +1,8 @@
-"""Jobs that are not due yet are counted out of their index."""
+"""PostgreSQL counts jobs that are not due yet, by queue, out of their index alone."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,14 +16,15 @@ _DUE = "state = 'queued' AND dispatched_at_ms IS NULL AND turn IS NULL AND limit
 
 
 def upgrade() -> None:
-    _remake(["due_at_ms", "queue"])
+    _remake(postgresql_include=["queue"])
 
 
 def downgrade() -> None:
-    _remake(["due_at_ms"])
+    _remake()
 
 
-def _remake(columns: list[str]) -> None:
-    op.drop_index("ix_job_due", table_name="job")
-    where = sa.text(_DUE)
-    op.create_index("ix_job_due", "job", columns, postgresql_where=where, sqlite_where=where)
+def _remake(**options: Any) -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_index("ix_job_due", table_name="job")
+        where = sa.text(_DUE)
+        op.create_index("ix_job_due", "job", ["due_at_ms"], postgresql_where=where, **options)
