@@ -11,14 +11,14 @@ from typing import Any
 
 from jobresults.accounts.principal import Scope
 from jobresults.errors import TooManyRequests
+from jobresults.jobs.reader import READ_FROM_MEMORY
 from jobresults.jobs.states import State
 from jobresults.telemetry import tracing
 from jobresults.telemetry.logging_context import bound
 from jobresults.web import problems, request_span, results
 from jobresults.web.authentication import authenticate, bearer_token
 from jobresults.web.reply import Reply
-from jobresults.web.request_context import request_id, request_trace
-from jobresults.web.request_span import ROUTE
+from jobresults.web.request_context import ROUTE, request_id, request_trace
 from jobresults.web.security_headers import security_headers
 from jobresults.web.services import Services, visible_to
 
@@ -71,6 +71,7 @@ class FastLane:
             self._services.rates.let_in(principal)
         except TooManyRequests:
             return None
+        READ_FROM_MEMORY.inc()
         return results.ended_reply(record, results.Question(job_id, wait, principal, environ))
 
     def _answer(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply:

@@ -82,6 +82,8 @@ class Attempts:
         self._kill_reason: Ending | None = None
         self._kill_at: float | None = None
         self._run_seconds = 1.0
+        self._last_begun = 0
+        self._begun: list[Claimed] = []
         self.ended: list[Attempt] = []
         self.words = Words()
 
@@ -99,6 +101,11 @@ class Attempts:
     def jobs(self) -> list[Claimed]:
         """Whose leases are ours to extend."""
         return [attempt.job for attempt in (*self._open, *self.ended)]
+
+    @property
+    def open_jobs(self) -> list[Claimed]:
+        """Those that run or wait to run."""
+        return [attempt.job for attempt in self._open]
 
     @property
     def room(self) -> int:
@@ -131,6 +138,8 @@ class Attempts:
         """Stop what has run for too long, or beyond the worker's grace."""
         now = time.monotonic()
         first = self._running
+        if first is not None:
+            self._note_begin(first)
         if first is not None and self._kill_reason is None:
             deadline = (
                 self._executor.board.begun_at_seconds
@@ -152,6 +161,11 @@ class Attempts:
             self._replace_executor()
         child = self._executor.board.child_pid
         self._guard.watch((self._executor.pid, child) if child else (self._executor.pid,))
+
+    def take_begun(self) -> list[Claimed]:
+        """The jobs that have begun since the last call."""
+        begun, self._begun = self._begun, []
+        return begun
 
     def take_back_behind_long(self) -> list[Claimed]:
         """Claims that wait behind a long-running attempt, for other workers to have."""
@@ -198,14 +212,6 @@ class Attempts:
             self._open.popleft()
             self._replace_executor()
         self._drop_waiting(ids, None)
-        for attempt in self.ended:
-            if attempt.job.id in ids:
-                logger.warning(
-                    "job %s: outcome refused, its lease went to another worker",
-                    attempt.job.id,
-                    extra=incidents.worker_lost(attempt.job.queue) | {**attempt.job.about},
-                )
-        self.ended = [attempt for attempt in self.ended if attempt.job.id not in ids]
 
     def take_words(self) -> Words:
         """What is to be written down now; with an event of the timeline now and then."""
@@ -279,11 +285,17 @@ class Attempts:
     def _stop_first(self, reason: Ending, *, at: float) -> None:
         self._kill_reason, self._kill_at = reason, at
 
+    def _note_begin(self, attempt: Attempt) -> None:
+        if attempt.number > self._last_begun:
+            self._last_begun = attempt.number
+            self._begun.append(attempt.job)
+
     def _end_first(self, ending: Ending, ran_seconds: float) -> None:
         self._kill_reason = self._kill_at = None
         self._first_since = time.monotonic()
         attempt = self._open.popleft()
         attempt.ran_seconds = ran_seconds
+        self._note_begin(attempt)
         self._end(attempt, ending)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
