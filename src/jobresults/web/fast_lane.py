@@ -18,7 +18,8 @@ from jobresults.telemetry.logging_context import bound
 from jobresults.web import problems, request_span, results
 from jobresults.web.authentication import authenticate, bearer_token
 from jobresults.web.reply import Reply
-from jobresults.web.request_context import ROUTE, request_id, request_trace
+from jobresults.web.request_context import request_id, request_trace
+from jobresults.web.request_counts import ROUTE
 from jobresults.web.security_headers import security_headers
 from jobresults.web.services import Services, visible_to
 

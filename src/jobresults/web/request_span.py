@@ -5,15 +5,13 @@ query string, into which people put secrets.
 from __future__ import annotations
 
 from http import HTTPMethod
-from typing import Any, Final
+from typing import Any
 
 from jobresults.telemetry import tracing
 from jobresults.telemetry.logging_context import clean
 from jobresults.telemetry.trace_context import TraceContext
 from jobresults.telemetry.tracing import Kind, Span
-
-# Where what answers in front of Flask leaves the rule of the route.
-ROUTE: Final = "jr.route"
+from jobresults.web.request_counts import ROUTE
 
 _METHODS = frozenset(HTTPMethod)
 # Probes come every few seconds, and are no work.
@@ -47,16 +45,7 @@ def note_answer(span: Span, environ: dict[str, Any], status: int) -> None:
     span.attributes["http.response.status_code"] = status
     if status >= 500:
         span.error = str(status)
-    route = _route(environ)
+    route = environ.get(ROUTE)
     if route is not None:
         span.attributes["http.route"] = route
         span.name = f"{span.name.partition(' ')[0]} {route}"
-
-
-def _route(environ: dict[str, Any]) -> str | None:
-    route: str | None = environ.get(ROUTE)
-    if route is not None:
-        return route
-    request = environ.get("werkzeug.request")
-    rule = None if request is None else request.url_rule
-    return None if rule is None else str(rule.rule)

@@ -6,12 +6,7 @@ import logging
 from typing import Any
 
 from jobresults.jobs import incidents
-<<<<<<< HEAD
-from jobresults.jobs.outcome import WORKER_LOST, Recorded
-=======
 from jobresults.jobs.outcome import Recorded
-from jobresults.jobs.running import Claimed
->>>>>>> metrics-work
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.attempts import Attempt
@@ -65,15 +60,3 @@ def _severity(attempt: Attempt, state: State | None) -> tuple[int, dict[str, Any
     return logging.WARNING, None
 
 
-<<<<<<< HEAD
-def _code(recorded: Recorded | None) -> str | None:
-    """Of the error that was recorded."""
-    if recorded is None or recorded.error is None:
-        return None
-    return str(json.loads(recorded.error)["code"])
-=======
-def about(job: Claimed) -> dict[str, Any]:
-    """What a line says of the job it is about."""
-    names = ("request_id", "task", "queue", "customer", "client", "attempt")
-    return {"job_id": job.id, **{name: getattr(job, name) for name in names}}
->>>>>>> metrics-work
