@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import logging
 import os
 import pickle
 import random
@@ -31,9 +30,10 @@ from jobresults.settings import Settings
 from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
+from jobresults.worker.capture import Capture
 from jobresults.worker.frames import read_frame
 from jobresults.worker.isolation import DONE, Isolation
-from jobresults.worker.report import AlertPipe, LogShipper, Report, TaskTimeout
+from jobresults.worker.report import AlertPipe, Report, TaskTimeout
 
 NAME = b"jr-executor"
 
@@ -51,7 +51,7 @@ class Executor:
         self._jobs = jobs
         self._reports = reports
         self._board = board
-        self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
+        self._capture = Capture(settings.jobs, board)
         self._isolation = Isolation(self._serve_isolated)
         self._alerts = AlertPipe()
 
@@ -63,7 +63,7 @@ class Executor:
         try:
             become_executor(parent_pid)
             gc.freeze()  # else collections touch, and so copy, what is shared with the supervisor
-            logging.getLogger().addHandler(self._shipper)
+            self._capture.install()
             # The first event at once, for the task may be about to kill this process.
             process.alerts.send_through(self._alerts, first_at_once=True)
             left = self._settings.worker.executor_max_jobs
@@ -125,7 +125,6 @@ class Executor:
             _leave(0)
 
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
-        self._shipper.ship_to(report)
         self._alerts.report = report
         sentry.hand_over_to(report.task_event)
         context = JobContext(
@@ -138,6 +137,7 @@ class Executor:
             read_cancel_requested=lambda: self._board.is_canceled(number),
         )
         with (
+            self._capture.of(report),
             bound(
                 request_id=job.request_id,
                 job_id=job.id,
@@ -148,9 +148,7 @@ class Executor:
             ),
             running(context),
         ):
-            fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
-        self._shipper.ship_to(None)
-        return fit
+            return _attempt(task, job, self._settings.jobs.max_result_bytes, report)
 
     def _is_clean(self) -> bool:
         """Whether the last task left no process behind, and memory for the next one."""
