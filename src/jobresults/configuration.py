@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -54,15 +54,62 @@ def load_settings(
             valid key. Never shows a value that may be a secret.
     """
     environ = os.environ if environ is None else environ
+    file = _file(path, environ)
+    document = _read_yaml(file) if file.is_file() else {}
+    variables = list(_read_environment(environ))
+    try:
+        return _validated(_tree(variables), document)
+    except ValidationError as error:
+        lines = [_explain(problem, file, variables) for problem in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def salvage_settings(
+    path: str | Path | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Settings, list[str]]:
+    """The settings without what is wrong, and what that is, as `load_settings` says it. For looking
+    at an installation; no process of the service starts with less than it was given.
+    """
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    file, document = Path("config.yaml"), {}
+    variables: list[_Variable] = []
+    try:
+        file = _file(path, environ)
+        document = _read_yaml(file) if file.is_file() else {}
+    except ConfigurationError as error:
+        problems.append(error.detail)
+    for name, text in sorted(environ.items()):
+        try:
+            more = [*variables, *_read_environment({name: text})]
+            _tree(more)
+            variables = more
+        except ConfigurationError as error:
+            problems.append(error.detail)
+    tree = _tree(variables)
+    while True:
+        try:
+            return _validated(tree, document), problems
+        except ValidationError as error:
+            found = error.errors()
+        problems += [_explain(problem, file, variables) for problem in found]
+        left_out = [_leave_out(it, one["loc"]) for it in (tree, document) for one in found]
+        if not any(left_out):
+            tree, document = {}, {}
+
+
+def _file(path: str | Path | None, environ: Mapping[str, str]) -> Path:
     named = path or environ.get(PREFIX + "CONFIG")
     file = Path(named) if named else Path("config.yaml")
     if named and not file.is_file():
         raise ConfigurationError(
             f"configuration file {file} does not exist; mend --config or {PREFIX}CONFIG"
         )
-    document = _read_yaml(file) if file.is_file() else {}
-    variables = list(_read_environment(environ))
-    tree = _tree(variables)
+    return file
+
+
+def _validated(tree: dict[str, Any], document: dict[str, Any]) -> Settings:
+    """Raises ValidationError. What is in `tree` goes before what is in `document`."""
 
     class _Sourced(Settings, BaseSettings):  # type: ignore[misc]  # pydantic merges their configs
         @classmethod
@@ -73,11 +120,20 @@ def load_settings(
                 settings_cls, document
             )
 
-    try:
-        return Settings.model_construct(**dict(_Sourced()))
-    except ValidationError as error:
-        lines = [_explain(problem, file, variables) for problem in error.errors()]
-        raise ConfigurationError("\n".join(lines)) from error
+    return Settings.model_construct(**dict(_Sourced()))
+
+
+def _leave_out(tree: dict[str, Any], path: Sequence[str | int]) -> bool:
+    """Remove a key, or the list it is in. Returns whether it was there."""
+    node: Any = tree
+    for place, part in enumerate(path):
+        if not isinstance(node, dict) or part not in node:
+            return False
+        if place == len(path) - 1 or not isinstance(node[part], dict):
+            del node[part]
+            return True
+        node = node[part]
+    return False
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     ColumnElement,
     Connection,
@@ -161,7 +162,7 @@ def open_database(settings: DatabaseSettings) -> Database:
     Raises:
         ConfigurationError: `database.url` is missing, malformed or of another kind of database.
     """
-    url = _checked_url(settings)
+    url = checked_url(settings)
     if url.get_backend_name() == "sqlite":
         return Database(_sqlite_engine(url, settings))
     milliseconds = (
@@ -195,7 +196,7 @@ def migrate(settings: DatabaseSettings) -> None:
     from alembic import command
     from alembic.config import Config
 
-    url = _checked_url(settings)
+    url = checked_url(settings)
     if url.get_backend_name() == "sqlite" and url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     database = open_database(settings)
@@ -217,11 +218,17 @@ def schema_is_current(connection: Connection) -> bool:
 
     A newer one stays usable because migrations only add until no older process is left.
     """
-    if not connection.dialect.has_table(connection, "alembic_version"):
-        return False
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    found = schema_revision(connection)
     known = revisions()
     return found is not None and (found == known[-1] or found not in known)
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The revision the database is at; None if it has no schema of ours."""
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def revisions() -> list[str]:
@@ -237,7 +244,12 @@ def _clock_ms(dialect: str) -> ColumnElement[int]:
     return cast(extract("epoch", func.statement_timestamp()) * 1000, BigInteger)
 
 
-def _checked_url(settings: DatabaseSettings) -> Any:
+def checked_url(settings: DatabaseSettings) -> URL:
+    """`database.url`, parsed.
+
+    Raises:
+        ConfigurationError: it is missing, malformed or of another kind of database.
+    """
     if settings.url is None:
         raise ConfigurationError(
             "database.url is not set; set JOBRESULTS_DATABASE__URL (postgresql://… or "

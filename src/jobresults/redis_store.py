@@ -113,6 +113,26 @@ def ping(client: Client) -> None:
         client.ping()
 
 
+def note_alive(client: Client, kind: str, seconds: int) -> None:
+    """Let it be seen for so long that a process of this kind is at work.
+
+    Raises:
+        RedisUnavailable
+    """
+    with guarded(client):
+        client.set(f"jr:alive:{kind}", "1", ex=seconds)
+
+
+def is_alive(client: Client, kind: str) -> bool:
+    """Whether a process of this kind has let itself be seen.
+
+    Raises:
+        RedisUnavailable
+    """
+    with guarded(client):
+        return bool(client.exists(f"jr:alive:{kind}"))
+
+
 def ring_bell(client: Client, job_id: str) -> None:
     """Tell every web process that this job has ended. Nobody listening is fine.
 

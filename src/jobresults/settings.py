@@ -144,6 +144,7 @@ class JobsSettings(_Section):
     max_delay_seconds: Count = 365 * 86_400
     retry_base_seconds: Seconds = 2.0
     retry_max_seconds: Seconds = 300.0
+    log_level: Literal["info", "warning", "error"] = "info"
     max_log_lines: Count = 1_000
     max_log_bytes: Bytes = 262_144
 

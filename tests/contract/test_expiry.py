@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from jobresults.jobs import expiry
+from jobresults.jobs import expiry, reading
 from tests.services.process import eventually
 from tests.services.stack import Stack
 from tests.services.stacks import with_and_without_lane
@@ -70,6 +70,22 @@ def test_sweeping_an_expired_job_changes_no_answer(stack: Stack, fail: bool, sta
     assert events[-1]["event"] == "expired"
     listed = stack.request("GET", f"/v1/jobs?id={job_id}").json()["jobs"]
     assert [entry["state"] for entry in listed] == [state]
+
+
+@ends
+def test_what_a_job_has_said_is_gone_with_its_result(stack: Stack, fail: bool, state: str) -> None:
+    job_id, result = expired(stack, value=0, fail=fail)
+    for accept in ("application/json", "text/event-stream"):
+        headers = {"Accept": accept}
+        logs = stack.request("GET", f"/v1/jobs/{job_id}/logs", headers=headers)
+        assert logs.status_code == 410
+        own = {"request_id": "", "instance": ""}
+        assert {**logs.json(), **own} == {**result.json(), **own}
+    assert logs.json()["final_state"] == state
+    while expiry.forget_results(stack.ledger, 100):
+        pass
+    assert reading.logs(stack.ledger, job_id, after=0, limit=10) == []
+    assert stack.request("GET", f"/v1/jobs/{job_id}/logs").status_code == 410
 
 
 def test_who_holds_an_expired_result_is_told_so_too(stack: Stack) -> None:

@@ -37,7 +37,8 @@ def typed(items: list[Item], ratio: float) -> list[Item]:
 
 @task(name="short_lived", result_ttl_seconds=1)
 def short_lived(value: Any = None, *, fail: bool = False) -> Any:
-    """Return a value, or fail; either is kept for one second."""
+    """Return a value, or fail; either is kept for one second, and what is printed, too."""
+    print("short-lived words")
     if fail:
         raise PermanentError("as asked")
     return value

@@ -21,6 +21,7 @@ COMMANDS = {
     "api-key": "jobresults.cli.api_key:api_key",
     "alerts": "jobresults.cli.alerts:alerts",
     "user": "jobresults.cli.user:user",
+    "doctor": "jobresults.cli.doctor:doctor",
     "migrate": "jobresults.cli.services:migrate",
     "web": "jobresults.cli.services:web",
     "worker": "jobresults.cli.services:worker",

@@ -31,7 +31,23 @@ class DataDirectory:
     @property
     def database_url(self) -> str:
         """The ledger's file as a URL."""
-        return URL.create("sqlite", database=str(self.path / "ledger.db")).render_as_string()
+        return URL.create("sqlite", database=str(self._ledger)).render_as_string()
+
+    @property
+    def has_ledger(self) -> bool:
+        return self._ledger.is_file()
+
+    @property
+    def has_token_keys(self) -> bool:
+        return self._token_keys.is_file()
+
+    @property
+    def _ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def _token_keys(self) -> Path:
+        return self.path / "token-keys"
 
     @property
     def api_key(self) -> Path:
@@ -46,10 +62,10 @@ class DataDirectory:
 
     def token_keys(self) -> Path:
         """The file with the key that people's tokens are signed with, made if there is none."""
-        file = self.path / "token-keys"
-        if not file.exists():
-            _write_private(file, json.dumps([{"id": "local", "secret": secrets.token_hex(32)}]))
-        return file
+        if not self.has_token_keys:
+            keys = json.dumps([{"id": "local", "secret": secrets.token_hex(32)}])
+            _write_private(self._token_keys, keys)
+        return self._token_keys
 
     @contextmanager
     def announced(self, url: str) -> Iterator[None]:

@@ -21,6 +21,7 @@ BUNDLED = Path(sys.prefix) / "lib" / "jobresults" / "redis-server"
 MINIMUM_VERSION = (6, 2)  # LMOVE, which rq pops with
 _SHORT_DIRECTORY = "/tmp"  # nosec B108  # noqa: S108 - mkdtemp makes a directory of its own there
 _SOCKET_NAME = "redis.sock"
+_TRACE = "socket"  # in the data directory: leads to the directory of the socket
 _SOCKET_PATH_BYTES = 100  # sockaddr_un holds 108 on Linux, 104 on macOS
 
 
@@ -50,16 +51,26 @@ def private_redis(settings: Settings, data_directory: Path) -> Iterator[PrivateR
     data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_directory.chmod(0o700)
     log = data_directory / "redis.log"
-    trace = data_directory / "socket"
+    trace = data_directory / _TRACE
     _remove_sockets(trace)  # of one that was killed
     socket_directory = _socket_directory()
     trace.symlink_to(socket_directory)
     socket = socket_directory / _SOCKET_NAME
     try:
         command = _command(server, data_directory, socket, log)
-        yield PrivateRedis(command, f"unix://{quote(str(socket))}", log)
+        yield PrivateRedis(command, _url(socket), log)
     finally:
         _remove_sockets(trace)
+
+
+def running_url(data_directory: Path) -> str | None:
+    """Where the Redis with its data there is reached; None if it does not run."""
+    socket = data_directory / _TRACE / _SOCKET_NAME
+    return _url(socket.resolve()) if socket.is_socket() else None
+
+
+def _url(socket: Path) -> str:
+    return f"unix://{quote(str(socket))}"
 
 
 def find_server(search_path: str | None = None, bundled: Path = BUNDLED) -> Path:

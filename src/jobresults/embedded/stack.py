@@ -19,7 +19,7 @@ from jobresults.configuration import load_settings
 from jobresults.database import migrate, open_database
 from jobresults.embedded.child import Program
 from jobresults.embedded.data_directory import DataDirectory, exclusive_data_directory
-from jobresults.embedded.redis import PrivateRedis, private_redis
+from jobresults.embedded.redis import PrivateRedis, private_redis, running_url
 from jobresults.embedded.supervisor import StartFailed, Supervisor
 from jobresults.errors import ConfigurationError, RedisUnavailable, Unauthenticated
 from jobresults.settings import Settings
@@ -89,6 +89,22 @@ def run_stack(settings: Settings, options: Options, announce: Callable[[Ready], 
                 urls = tuple(f"{each}{METRICS_PATH}" for each in metrics)
                 announce(Ready(url, data.api_key, accepted, urls))
                 supervisor.keep_running()
+
+
+def local_environment(settings: Settings, path: Path) -> dict[str, str]:
+    """What the processes of a stack that has its data at `path` read, where `settings` name no
+    Redis and no database of their own. Nothing if there is no such stack.
+    """
+    data = DataDirectory(path.resolve())
+    redis_url = running_url(data.redis)
+    environ = {}
+    if settings.redis.url is None and redis_url is not None:
+        environ["JOBRESULTS_REDIS__URL"] = redis_url
+    if settings.database.url is None and data.has_ledger:
+        environ["JOBRESULTS_DATABASE__URL"] = data.database_url
+        if not settings.accounts.token_keys and data.has_token_keys:
+            environ["JOBRESULTS_ACCOUNTS__TOKEN_KEYS_FILE"] = str(data.token_keys())
+    return environ
 
 
 def usable_port(host: str, port: int) -> int:

@@ -4,6 +4,7 @@ travels: a dispatch is an entry in the list of a queue, and nothing else.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from rq.worker import WorkerStatus
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY, clean_worker_registry
 
 from jobresults.redis_store import Client, guarded
+
+# Where a worker's entry in RQ's register names the tasks it knows.
+TASKS_FIELD = "jobresults_tasks"
 
 _OURS = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,9})")
 
@@ -190,6 +194,18 @@ def _is_busy(state: bytes | None) -> bool:
 
 def _timestamp(text: bytes) -> float:
     return utcparse(text.decode()).timestamp()
+
+
+def tasks_of_workers(client: Client, queue_name: str) -> list[frozenset[str]]:
+    """The tasks that each worker of a queue knows, of those that say so.
+
+    Raises:
+        RedisUnavailable
+    """
+    with guarded(client):
+        keys: Any = client.smembers(WORKERS_BY_QUEUE_KEY % queue_name)
+        told: list[Any] = [client.hget(key, TASKS_FIELD) for key in keys]
+    return [frozenset(json.loads(names)) for names in told if names is not None]
 
 
 def drop_abandoned_executions(client: Client, queue_name: str, now_seconds: float) -> None:

@@ -23,7 +23,7 @@ from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
 from jobresults.maintenance.exports import export_metrics
 from jobresults.maintenance.watch import Watch
-from jobresults.redis_store import Client, connect, ping
+from jobresults.redis_store import Client, connect, note_alive, ping
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
 from jobresults.telemetry import sentry
@@ -35,6 +35,8 @@ from jobresults.webhooks.delivery import Deliveries
 logger = logging.getLogger(__name__)
 
 _TIDYING_INTERVAL_SECONDS = 30.0
+# `jobresults doctor` looks for it.
+_SEEN_INTERVAL_SECONDS, _SEEN_SECONDS = 10.0, 45
 # Deliveries that take longer are made again by another process.
 _CALLBACKS_GRACE_SECONDS = 3.0
 _MANY_ROWS = 100
@@ -198,6 +200,11 @@ def duties_of(
         ),
         Duty("dispatching lost jobs again", sweep_seconds, redispatch_lost),
         Duty("tidying RQ's registers", sweep_seconds, tidy_rq),
+        Duty(
+            "being seen",
+            _SEEN_INTERVAL_SECONDS,
+            partial(note_alive, redis, "maintenance", _SEEN_SECONDS),
+        ),
         Duty("watching", watch.look_seconds, watch.look),
         Duty("adding up stored bytes", sweep_seconds, partial(stored.fold, database, _MANY_ROWS)),
         Duty("forgetting old results", _TIDYING_INTERVAL_SECONDS, forget_old),

@@ -10,6 +10,14 @@ _CONTROL = re.compile(
 )
 
 
+_BUT_LINES = re.compile(rf"(?![\t\n]){_CONTROL.pattern}")
+
+
 def escape(text: str) -> str:
     """The text on one line, each control character as its Python escape; always valid UTF-8."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def escape_but_lines(text: str) -> str:
+    """The same for a text of several lines: line feeds and tabs stay as they are."""
+    return _BUT_LINES.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

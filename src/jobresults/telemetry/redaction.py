@@ -83,6 +83,11 @@ def keep_secret(settings: BaseModel) -> None:
     _redactor = Redactor(_secrets_of(settings))
 
 
+def holds_secrets(settings: BaseModel) -> bool:
+    """Whether there is anything in these settings that is to be hidden."""
+    return any(True for _ in _secrets_of(settings))
+
+
 def _secrets_of(value: object) -> Iterator[str]:
     """What to hide of each SecretStr below: itself; of a URL what is secret in it."""
     if isinstance(value, SecretStr):

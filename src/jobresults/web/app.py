@@ -107,7 +107,7 @@ ROUTES = (
           {200: Answer("Canceled", bodies.JobBody), 202: Answer("Stopping", bodies.JobBody)}, (404, 409)),
     Route("POST", "/v1/jobs/<job_id>/rerun", submit.rerun_job, Scope.SUBMIT, {202: _ACCEPTED, 200: _ENDED},
           (400, 404, 409, 422), parameters=_SUBMIT_HEADERS),
-    Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: _LOGS}, (400, 404),
+    Route("GET", "/v1/jobs/<job_id>/logs", jobs.job_logs, Scope.READ, {200: _LOGS}, (400, 404, 410),
           parameters=("Last-Event-ID",), query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),

@@ -212,7 +212,7 @@ class JobPage(BaseModel):
 
 
 class LogLineBody(BaseModel):
-    """A line the task logged."""
+    """A line the task logged or, if its logger is `stdout` or `stderr`, printed."""
 
     seq: int
     at: datetime

@@ -17,6 +17,7 @@ from jobresults.web.bodies import ListQuery, LogQuery
 from jobresults.web.document import job_document, job_json, rfc3339
 from jobresults.web.preferences import wait_seconds
 from jobresults.web.request_body import parse
+from jobresults.web.results import require_kept
 from jobresults.web.services import principal, read_job, services, visible, wait_for
 
 _EVENT_ID = re.compile(r"[0-9]{1,18}")
@@ -88,11 +89,11 @@ def job_events(job_id: str) -> Response:
 
 
 def job_logs(job_id: str) -> Response:
-    """Read what the task logged; with `Accept: text/event-stream` follow it as server-sent
-    events.
+    """Read what the task logged and printed; with `Accept: text/event-stream` follow it as
+    server-sent events.
     """
     query = parse(LogQuery, {name: request.args[name] for name in request.args})
-    read_job(job_id)
+    require_kept(read_job(job_id))
     if (
         request.accept_mimetypes.best_match(["application/json", "text/event-stream"])
         == "text/event-stream"

@@ -102,7 +102,8 @@ def pending_reply(services: Services, principal: Principal, record: JobRecord) -
     return reply
 
 
-def _ended_reply(record: JobRecord, question: Question) -> Reply:
+def require_kept(record: JobRecord) -> None:
+    """Raises Gone: the time for which what a job has left is kept is over."""
     if record.expired:
         raise Gone(
             f"the job {record.state}; what it left was kept until {rfc3339(record.expires_at_ms)}",
@@ -111,6 +112,10 @@ def _ended_reply(record: JobRecord, question: Question) -> Reply:
             ended_at=rfc3339(record.ended_at_ms),
             expired_at=rfc3339(record.expires_at_ms),
         )
+
+
+def _ended_reply(record: JobRecord, question: Question) -> Reply:
+    require_kept(record)
     if record.state == State.SUCCEEDED:
         return result_reply(record, question.environ.get("HTTP_IF_NONE_MATCH"))
     error = job_error(record, for_operator=question.principal.is_operator) or {}

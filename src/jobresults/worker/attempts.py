@@ -22,6 +22,7 @@ from jobresults.worker import failures
 from jobresults.worker.executor import timed_out
 from jobresults.worker.executor_process import ExecutorProcess, Told, killed
 from jobresults.worker.guard import Guard
+from jobresults.worker.job_log import cut_line
 
 logger = logging.getLogger(__name__)
 
@@ -334,6 +335,10 @@ class Attempts:
         self._take_in()  # its last words
         self._executor.close()
         if self._running is not None:
+            cut_lines, cut_bytes = self._executor.board.cut
+            if cut_lines:
+                line = cut_line(cut_lines, cut_bytes)
+                self.words.lines.append((self._open[0].job, line))
             ending = self._kill_reason or Ending(error=killed(status, max_rss_kib))
             self._end_first(ending, self._running_seconds)
         self._kill_reason = self._kill_at = None

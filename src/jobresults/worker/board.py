@@ -1,5 +1,5 @@
 """What an executor and its supervisor tell each other at once, in shared memory: which job runs
-since when, which is to be canceled, which may not begin any more.
+since when, which is to be canceled, which may not begin any more, what of its words is not kept.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class _Fields(ctypes.Structure):
         ("child_pid", ctypes.c_int64),
         ("child_status", ctypes.c_int64),
         ("child_max_rss_kib", ctypes.c_int64),
+        ("cut_lines", ctypes.c_uint64),
+        ("cut_bytes", ctypes.c_uint64),
     ]
 
 
@@ -77,6 +79,15 @@ class Board:
 
     def is_canceled(self, number: int) -> bool:
         return bool(self._fields.canceled == number)
+
+    def note_cut(self, lines: int, size_bytes: int) -> None:
+        """So much of what the running job has said is not kept, and it has not told that yet."""
+        self._fields.cut_lines, self._fields.cut_bytes = lines, size_bytes
+
+    @property
+    def cut(self) -> tuple[int, int]:
+        """How many lines and bytes that are."""
+        return int(self._fields.cut_lines), int(self._fields.cut_bytes)
 
     @property
     def child_pid(self) -> int:

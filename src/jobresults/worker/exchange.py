@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -63,7 +63,7 @@ class News:
 class Exchange:
     """One worker's connections to Redis."""
 
-    def __init__(self, redis: Client, settings: Settings) -> None:
+    def __init__(self, redis: Client, settings: Settings, tasks: Iterable[str] = ()) -> None:
         self._redis = redis
         self._queues = settings.worker.queues
         self.paused: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class Exchange:
         """How many more dispatches were wanted the last time than all queues had."""
         # The pop alone may take longer: a Redis that hangs must not hold up leases.
         self._popping = connect(settings.redis, socket_timeout_seconds=_POLL_SECONDS + 4)
-        self.presence = Presence(redis, settings.worker)
+        self.presence = Presence(redis, settings.worker, tasks)
         self._copies = _CopyTimes()
         self._pause_seconds = 0.1
         self._resting_until = 0.0

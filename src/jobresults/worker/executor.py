@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import logging
 import os
 import pickle
 import random
@@ -32,9 +31,10 @@ from jobresults.settings import Settings
 from jobresults.telemetry import sentry, tracing
 from jobresults.telemetry.logging_context import bound
 from jobresults.worker.board import Board
+from jobresults.worker.capture import Capture
 from jobresults.worker.frames import read_frame
 from jobresults.worker.isolation import DONE, Isolation
-from jobresults.worker.report import AlertPipe, LogShipper, Report, TaskTimeout
+from jobresults.worker.report import AlertPipe, Report, TaskTimeout
 
 NAME = b"jr-executor"
 
@@ -52,7 +52,7 @@ class Executor:
         self._jobs = jobs
         self._reports = reports
         self._board = board
-        self._shipper = LogShipper(settings.jobs.max_log_lines, settings.jobs.max_log_bytes)
+        self._capture = Capture(settings.jobs, board)
         self._isolation = Isolation(self._serve_isolated)
         self._alerts = AlertPipe()
 
@@ -64,7 +64,7 @@ class Executor:
         try:
             become_executor(parent_pid)
             gc.freeze()  # else collections touch, and so copy, what is shared with the supervisor
-            logging.getLogger().addHandler(self._shipper)
+            self._capture.install()
             # The first event at once, for the task may be about to kill this process.
             process.alerts.send_through(self._alerts, first_at_once=True)
             left = self._settings.worker.executor_max_jobs
@@ -126,7 +126,6 @@ class Executor:
             _leave(0)
 
     def _attempt(self, task: Task, number: int, job: Claimed, report: Report) -> bool:
-        self._shipper.ship_to(report)
         self._alerts.report = report
         sentry.hand_over_to(report.task_event)
         run = spans.run_of(job)
@@ -141,10 +140,13 @@ class Executor:
             traceparent=None if run is None else run.traceparent,
             tracestate=None if run is None else run.state,
         )
-        with bound(**job.about), tracing.within(run), running(context):
-            fit = _attempt(task, job, self._settings.jobs.max_result_bytes, report)
-        self._shipper.ship_to(None)
-        return fit
+        with (
+            self._capture.of(report),
+            bound(**job.about),
+            tracing.within(run),
+            running(context),
+        ):
+            return _attempt(task, job, self._settings.jobs.max_result_bytes, report)
 
     def _is_clean(self) -> bool:
         """Whether the last task left no process behind, and memory for the next one."""

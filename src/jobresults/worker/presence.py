@@ -6,12 +6,13 @@ scheduler, clean-up and remote commands are not used: each of them can lose or r
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from redis.client import Pipeline
 from rq import Worker
@@ -21,7 +22,7 @@ from rq.utils import now
 from rq.worker import WorkerStatus
 from rq.worker_registration import register
 
-from jobresults.jobs.dispatch import started_key
+from jobresults.jobs.dispatch import TASKS_FIELD, started_key
 from jobresults.jobs.running import Claimed
 from jobresults.redis_store import Client, guarded
 from jobresults.settings import WorkerSettings
@@ -32,7 +33,7 @@ _SUSPENSION_SECONDS = 1.0
 class Presence(Worker):
     """RQ's worker without its work. Every method that talks to Redis raises RedisUnavailable."""
 
-    def __init__(self, redis: Client, settings: WorkerSettings) -> None:
+    def __init__(self, redis: Client, settings: WorkerSettings, tasks: Iterable[str] = ()) -> None:
         # A name is never used twice: RQ refuses to restart under the name of a killed worker for
         # minutes.
         name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -45,6 +46,7 @@ class Presence(Worker):
             log_job_description=False,
         )
         self._client = redis
+        self._tasks = json.dumps(sorted(tasks))
         self._beat_seconds = settings.heartbeat_seconds
         self._lease_seconds = math.ceil(settings.lease_seconds)
         self._next_beat = 0.0
@@ -76,7 +78,7 @@ class Presence(Worker):
     def _note_birth(self, pipeline: Pipeline, *, busy: bool) -> None:
         """As RQ's `register_birth`, but never there for longer than a lease: RQ takes 90 s."""
         self.birth_date = self.last_heartbeat = now()
-        pipeline.hset(self.key, mapping=self.serialize())
+        pipeline.hset(self.key, mapping={**self.serialize(), TASKS_FIELD: self._tasks})
         self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE, pipeline)
 
     def note_started(self, pipeline: Pipeline, started: Sequence[Claimed]) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import FrameType
 
@@ -18,7 +17,6 @@ from jobresults.alerts.flusher import Batch
 from jobresults.errors import Unavailable
 from jobresults.jobs.outcome import JobError
 from jobresults.jobs.running import LogLine
-from jobresults.telemetry.redaction import hide
 from jobresults.telemetry.sentry import Draft
 from jobresults.worker.frames import frame
 
@@ -50,12 +48,14 @@ class Report:
     def __init__(self, pipe: int, number: int, began_at_seconds: float) -> None:
         self._pipe = pipe
         self._number = number
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self._lock = threading.RLock()
         self._sending = False
         self._last_progress = 0.0
         self._held: bytes | None = None
         self._began_at_seconds = began_at_seconds
+        self.close_log: Callable[[], None] = _nothing
+        """Called before the outcome."""
 
     def progress(self, done: int, total: int | None, message: str | None) -> None:
         """Send progress, at most every 100 ms; what is held back goes out with the outcome."""
@@ -100,6 +100,7 @@ class Report:
     def _tell_rest(self) -> None:
         """Before the outcome, after which nobody may listen any more."""
         process.alerts.flush(_ALERTS_SECONDS)
+        self.close_log()
         self._release()
 
     def _release(self) -> None:
@@ -118,7 +119,7 @@ class Report:
             raise TaskTimeout
 
     def _send(self, kind: bytes, *body: bytes) -> None:
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             return  # the task has forked, and its child logs
         message = memoryview(frame(HEAD.pack(kind, self._number), *body))
         with self._lock:
@@ -128,39 +129,6 @@ class Report:
                     message = message[os.write(self._pipe, message) :]
             finally:
                 self._sending = False
-
-
-class LogShipper(logging.Handler):
-    """Keeps what the task logs with its job, up to the configured count and bytes."""
-
-    def __init__(self, max_lines: int, max_bytes: int) -> None:
-        super().__init__(logging.INFO)
-        self._limits = max_lines, max_bytes
-        self._report: Report | None = None
-
-    def ship_to(self, report: Report | None) -> None:
-        """From now on to this job."""
-        self._report = report
-        self._lines_left, self._bytes_left = self._limits
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._report is None or self._lines_left <= 0:
-            return
-        try:
-            text = _storable_text(hide(self.format(record)))
-        except Exception:  # noqa: BLE001 - as logging's own handlers: a bad line does not fail its task
-            self.handleError(record)
-            return
-        self._lines_left -= 1
-        self._bytes_left -= len(text.encode())
-        level = record.levelname[:10]
-        if self._lines_left <= 0 or self._bytes_left <= 0:
-            self._lines_left = 0
-            level, text = (
-                "WARNING",
-                "log limit of this job reached; further lines are not kept here",
-            )
-        self._report.log(LogLine(round(record.created * 1000), level, record.name[:200], text))
 
 
 class AlertPipe:
@@ -177,6 +145,10 @@ class AlertPipe:
 
     def wait_out(self, pending: Sequence[Count], unavailable_seconds: float) -> None:
         """They go with the next job's."""
+
+
+def _nothing() -> None:
+    pass
 
 
 def _storable_text(text: str) -> str:

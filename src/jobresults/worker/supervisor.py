@@ -49,9 +49,9 @@ class Supervisor:
     ) -> None:
         self._database = database
         self._settings = settings.worker
-        self._exchange = Exchange(redis, settings)
-        self.name = self._exchange.presence.name
         tasks = frozenset(task.name for task in catalog)
+        self._exchange = Exchange(redis, settings, tasks)
+        self.name = self._exchange.presence.name
         limits = Concurrency.of(settings.limits, catalog)
         self._admission = Admission(database, settings, self.name, tasks, limits)
         self._settlement = Settlement(database, settings, self.name, self._admission)

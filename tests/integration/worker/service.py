@@ -29,6 +29,7 @@ PROJECT = Path(__file__).parents[3]
 MODULES = [
     "tests.support.sample_tasks",
     "tests.integration.worker.odd_tasks",
+    "tests.integration.worker.talking_tasks",
     "tests.integration.alerts.alert_tasks",
 ]
 MAX_LOG_LINES = 40
