@@ -58,5 +58,3 @@ def _severity(attempt: Attempt, state: State | None) -> tuple[int, dict[str, Any
     if error.code == incidents.EXECUTOR_KILLED:  # it is told at once, attempts left or not
         return logging.ERROR, incidents.executor_killed(job.task, job.queue)
     return logging.WARNING, None
-
-
