@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -119,10 +118,19 @@ def test_an_endpoint_without_the_extra_stops_the_start_and_names_the_remedy(
     assert "pip install 'jobresults[otel]'" in said
 
 
-def test_a_fork_records_nothing(kept: Kept) -> None:
-    os.register_at_fork(after_in_child=tracing.forget)  # as `start_tracing` does
-    pid = os.fork()
-    if pid == 0:
-        os._exit(int(tracing.is_wanted(TraceContext("a" * 32, "b" * 16, 1))))
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert tracing.is_wanted(TraceContext("a" * 32, "b" * 16, 1))
+FORKS = """
+import os
+from jobresults.settings import Settings
+from jobresults.telemetry import tracing
+from jobresults.telemetry.tracing_setup import start_tracing
+start_tracing(Settings.model_validate({"tracing": {"otlp_endpoint": "http://127.0.0.1:9"}}), "web")
+assert tracing.is_on() and tracing.enter(None, None).is_sampled
+pid = os.fork()
+if pid == 0:
+    os._exit(2 * tracing.is_on() + tracing.enter(None, None).is_sampled)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+
+
+def test_what_a_process_forks_records_nothing(run_python: RunPython) -> None:
+    run_python(FORKS)
