@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobresults.configuration import load_settings
+from jobresults.configuration import load_settings, salvage_settings
 from jobresults.errors import ConfigurationError
 from jobresults.settings import Settings
 
@@ -333,3 +333,42 @@ def test_a_message_never_shows_a_secret_of_the_environment(
     file: Path, name: str, text: str
 ) -> None:
     assert SECRET not in refusal(file, **{name: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "wrong"),
+    [
+        ("web: {prot: 1}", {}, ["web.prot: unknown key"]),
+        (
+            "web: {prot: 1, workers: x}",
+            {"WEB__KEEPALIVE_SECONDS": "y"},
+            ["web.keep", "web.prot", "web.workers"],
+        ),
+        ("web: 5", {"WEB__HOSTT": "h"}, ["web.hostt"]),
+        ("worker: {lease_seconds: 1}", {}, ["worker: lease_seconds must be"]),
+        ("accounts: {token_keys: [{id: a}]}", {}, ["accounts.token_keys.0.secret"]),
+        (
+            "limits: {clients: {acme: {max_queued_jobs: 0}}}",
+            {},
+            ["limits.clients.acme.max_queued_jobs"],
+        ),
+        ("web: [", {}, ["settings.yaml is not valid YAML"]),
+        (
+            "",
+            {"REDIS__URL_FILE": "/nowhere", "TASKS__MODULES": "[x"},
+            ["URL_FILE: cannot read", "MODULES: not valid JSON"],
+        ),
+        ("", {"WEB": "1", "WEB__WORKERS": "3"}, ["web is a section", "web: must be a section"]),
+    ],
+)
+def test_what_is_right_can_be_had_without_what_is_wrong(
+    file: Path, text: str, variables: dict[str, str], wrong: list[str]
+) -> None:
+    file.write_text(text)
+    chosen = environ(DATABASE__URL="sqlite:///kept.db", **variables)
+    settings, problems = salvage_settings(file, chosen)
+    assert settings.database.url is not None
+    assert len(problems) == len(wrong), problems
+    assert all(any(words in problem for problem in problems) for words in wrong), problems
+    with pytest.raises(ConfigurationError):
+        load_settings(file, chosen)
