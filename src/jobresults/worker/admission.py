@@ -21,12 +21,14 @@ from jobresults.settings import Settings
 @dataclass
 class Admitted:
     """`released` are held jobs whose turn has come, or whose limit has room: for any worker.
-    `parked` are ids and tasks that nobody here knows.
+    `parked` are ids and tasks that nobody here knows; `superseded` counts dispatches of jobs that had
+    begun or ended elsewhere, or were dispatched anew.
     """
 
     begun: list[Claimed] = field(default_factory=list)
     released: list[Dispatch] = field(default_factory=list)
     parked: list[tuple[str, str]] = field(default_factory=list)
+    superseded: int = 0
 
 
 class Admission:
@@ -110,6 +112,7 @@ class Admission:
         missing = set(allowed) - {job.fence for job in admitted.begun}
         if missing:
             admitted.parked = running.park_unknown(connection, missing, self._tasks, now_ms)
+            admitted.superseded = len(missing) - len(admitted.parked)
 
     def _fill(
         self, connection: Connection, admitted: Admitted, queues: Iterable[str], now_ms: int

@@ -47,6 +47,8 @@ class Attempt:
 
     job: Claimed
     number: int = 0
+    ran_seconds: float | None = None
+    """None until it has ended, and for one that did not begin."""
     ending: Ending | None = None
     ended_at: float = 0.0
     progress: Progress | None = None
@@ -80,6 +82,8 @@ class Attempts:
         self._kill_reason: Ending | None = None
         self._kill_at: float | None = None
         self._run_seconds = 1.0
+        self._last_begun = 0
+        self._begun: list[Claimed] = []
         self.ended: list[Attempt] = []
         self.words = Words()
 
@@ -97,6 +101,11 @@ class Attempts:
     def jobs(self) -> list[Claimed]:
         """Whose leases are ours to extend."""
         return [attempt.job for attempt in (*self._open, *self.ended)]
+
+    @property
+    def open_jobs(self) -> list[Claimed]:
+        """Those that run or wait to run."""
+        return [attempt.job for attempt in self._open]
 
     @property
     def room(self) -> int:
@@ -129,6 +138,8 @@ class Attempts:
         """Stop what has run for too long, or beyond the worker's grace."""
         now = time.monotonic()
         first = self._running
+        if first is not None:
+            self._note_begin(first)
         if first is not None and self._kill_reason is None:
             deadline = (
                 self._executor.board.begun_at_seconds
@@ -149,6 +160,11 @@ class Attempts:
             self._replace_executor()
         child = self._executor.board.child_pid
         self._guard.watch((self._executor.pid, child) if child else (self._executor.pid,))
+
+    def take_begun(self) -> list[Claimed]:
+        """The jobs that have begun since the last call."""
+        begun, self._begun = self._begun, []
+        return begun
 
     def take_back_behind_long(self) -> list[Claimed]:
         """Claims that wait behind a long-running attempt, for other workers to have."""
@@ -194,14 +210,6 @@ class Attempts:
             self._open.popleft()
             self._replace_executor()
         self._drop_waiting(ids, None)
-        for attempt in self.ended:
-            if attempt.job.id in ids:
-                logger.warning(
-                    "job %s: outcome refused, its lease went to another worker",
-                    attempt.job.id,
-                    extra=incidents.worker_lost(attempt.job.queue),
-                )
-        self.ended = [attempt for attempt in self.ended if attempt.job.id not in ids]
 
     def take_words(self) -> Words:
         """What is to be written down now; with an event of the timeline now and then."""
@@ -275,10 +283,18 @@ class Attempts:
     def _stop_first(self, reason: Ending, *, at: float) -> None:
         self._kill_reason, self._kill_at = reason, at
 
-    def _end_first(self, ending: Ending) -> None:
+    def _note_begin(self, attempt: Attempt) -> None:
+        if attempt.number > self._last_begun:
+            self._last_begun = attempt.number
+            self._begun.append(attempt.job)
+
+    def _end_first(self, ending: Ending, ran_seconds: float) -> None:
         self._kill_reason = self._kill_at = None
         self._first_since = time.monotonic()
-        self._end(self._open.popleft(), ending)
+        attempt = self._open.popleft()
+        attempt.ran_seconds = ran_seconds
+        self._note_begin(attempt)
+        self._end(attempt, ending)
 
     def _end(self, attempt: Attempt, ending: Ending) -> None:
         attempt.event = failures.event_of(attempt.job, ending, attempt.event)
@@ -301,7 +317,7 @@ class Attempts:
             self._run_seconds = max(
                 told.ran_seconds, 0.8 * self._run_seconds + 0.2 * told.ran_seconds, 1e-5
             )
-            self._end_first(told.said)
+            self._end_first(told.said, told.ran_seconds)
         elif isinstance(told.said, Progress):
             attempt.progress = told.said
             self.words.progress[attempt.job.id] = (attempt.job, told.said)
@@ -316,7 +332,8 @@ class Attempts:
         self._take_in()  # its last words
         self._executor.close()
         if self._running is not None:
-            self._end_first(self._kill_reason or Ending(error=killed(status, max_rss_kib)))
+            ending = self._kill_reason or Ending(error=killed(status, max_rss_kib))
+            self._end_first(ending, self._running_seconds)
         self._kill_reason = self._kill_at = None
         waiting, self._open = list(self._open), deque()
         self._executor = ExecutorProcess(self._catalog, self._settings, self._guard)

@@ -29,6 +29,7 @@ from jobresults.worker.admission import Admission
 from jobresults.worker.attempts import Attempt, Attempts
 from jobresults.worker.exchange import Exchange, News
 from jobresults.worker.settlement import Settled, Settlement
+from jobresults.worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Supervisor:
         self._admission = Admission(database, settings, self.name, tasks, limits)
         self._settlement = Settlement(database, settings, self.name, self._admission)
         self._attempts = Attempts(catalog, settings)
+        self._tally = Tally(catalog)
         self._taken: list[Dispatch] = []
         self._unstarted: list[Claimed] = []
         self._news = News()
@@ -117,6 +119,7 @@ class Supervisor:
         """Keep leases, look for wishes to cancel, stop what has to be stopped."""
         attempts, now = self._attempts, time.monotonic()
         attempts.check(grace_is_over=self._grace_is_over)
+        self._tally.begun(attempts.take_begun())
         if self._stop_at is not None:
             attempts.give_up_waiting()
         self._unstarted += attempts.take_back_behind_long()
@@ -143,12 +146,14 @@ class Supervisor:
         self._exchange.beat(self._attempts.jobs)  # last: Redis may hang
 
     def _look_for_cancel_requests(self) -> None:
-        ours = self._attempts.jobs
+        ours = self._attempts.open_jobs
         try:
             requests = running.cancel_requests(self._database, [job.fence for job in ours])
         except LedgerUnavailable:
             return
-        self._attempts.lose({job.id for job in ours if job.id not in requests})
+        lost = {job.id for job in ours if job.id not in requests}
+        self._tally.lost(len(lost))
+        self._attempts.lose(lost)
         self._attempts.cancel({job_id for job_id, wanted in requests.items() if wanted})
 
     def _look_for_pauses(self) -> None:
@@ -189,6 +194,7 @@ class Supervisor:
             return
         self._ledger_pause_seconds, self._next_words = 0.1, now + _WORDS_SECONDS
         del attempts.ended[: len(ended)]
+        self._tally.settled(ended, settled)
         self._note(ended, settled, taken)
         attempts.begin(settled.admitted.begun)
 

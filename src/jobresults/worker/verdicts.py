@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
 from jobresults.jobs import incidents
-from jobresults.jobs.outcome import WORKER_LOST, Recorded
+from jobresults.jobs.outcome import Recorded
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import bound
@@ -28,8 +27,6 @@ def tell(attempt: Attempt, recorded: Recorded | None) -> None:
     job, ending = attempt.job, attempt.ending
     state = None if recorded is None else recorded.state
     detail = ending.error.detail if ending is not None and ending.error is not None else "-"
-    if state is State.FAILED and _code(recorded) == WORKER_LOST.code:
-        state = None  # the reconciler's verdict, and told by it
     level, extra = _severity(attempt, state)
     if not logger.isEnabledFor(level):
         return
@@ -75,10 +72,3 @@ def about(job: Claimed) -> dict[str, Any]:
     """What a line says of the job it is about."""
     names = ("request_id", "task", "queue", "customer", "client", "attempt")
     return {"job_id": job.id, **{name: getattr(job, name) for name in names}}
-
-
-def _code(recorded: Recorded | None) -> str | None:
-    """Of the error that was recorded."""
-    if recorded is None or recorded.error is None:
-        return None
-    return str(json.loads(recorded.error)["code"])

@@ -1,0 +1,96 @@
+"""What a worker counts of its jobs, after the commit that makes it true: in memory, with no label
+looked up twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from jobresults.jobs.catalog import Catalog
+from jobresults.jobs.incidents import EXECUTOR_KILLED
+from jobresults.jobs.outcome import Recorded
+from jobresults.jobs.running import Claimed
+from jobresults.jobs.states import State
+from jobresults.telemetry import metrics
+from jobresults.worker.attempts import Attempt
+from jobresults.worker.settlement import Settled
+
+# What a caller reads as an error's code, as the word it is counted under; other codes are plain
+# failures.
+_WORDS = {"timeout": "timeout", EXECUTOR_KILLED: "killed"}
+OUTCOMES = ("succeeded", "failed", "canceled", "timeout", "killed")
+RETRY_REASONS = ("failed", "timeout", "killed", "shutdown")
+FENCED_REASONS = ("claim", "outcome", "lease")
+
+
+class Tally:
+    """One worker's. `claim`, `outcome` and `lease` are what it was late with when another already
+    had the job.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._ended = cache(metrics.JOBS_ENDED.labels)
+        self._retried = cache(metrics.JOB_ATTEMPTS_RETRIED.labels)
+        self._run = cache(metrics.JOB_RUN.labels)
+        self._wait = cache(metrics.JOB_WAIT.labels)
+        self._fenced = {
+            reason: metrics.LEDGER_FENCED_WRITES.labels(reason) for reason in FENCED_REASONS
+        }
+        for task in catalog:
+            name, queue = task.name, task.options.queue
+            metrics.begin_at_zero(metrics.JOBS_ENDED, [name], [queue], OUTCOMES)
+            metrics.begin_at_zero(metrics.JOB_ATTEMPTS_RETRIED, [name], RETRY_REASONS)
+            self._run(name)
+            self._wait(queue)
+
+    def begun(self, jobs: Iterable[Claimed]) -> None:
+        """Attempts that the executor has begun."""
+        for job in jobs:
+            wait_ms = max(0, job.started_at_ms - job.due_at_ms)
+            self._wait(job.queue).observe(wait_ms / 1000)
+
+    def settled(self, ended: Sequence[Attempt], settled: Settled) -> None:
+        """All that one transaction has come to."""
+        outcomes: Counter[tuple[str, str, str]] = Counter()
+        for attempt, recorded in zip(ended, settled.recorded, strict=True):
+            if recorded is None:
+                self._fenced["outcome"].inc()
+            elif recorded.state.done:
+                outcomes[attempt.job.task, attempt.job.queue, _outcome(attempt, recorded)] += 1
+            elif attempt.ran_seconds is not None:
+                self._retried(attempt.job.task, _reason(attempt)).inc()
+            if attempt.ran_seconds is not None:
+                self._run(attempt.job.task).observe(attempt.ran_seconds)
+            if recorded is not None and recorded.state is State.SUCCEEDED:
+                metrics.RESULT_BYTES.observe(_result_bytes(attempt))
+        for labels, count in outcomes.items():
+            self._ended(*labels).inc(count)
+        if settled.admitted.superseded:
+            self._fenced["claim"].inc(settled.admitted.superseded)
+
+    def lost(self, count: int) -> None:
+        """So many leases had gone to other workers when this one looked."""
+        self._fenced["lease"].inc(count)
+
+
+def _outcome(attempt: Attempt, recorded: Recorded) -> str:
+    if recorded.state is State.FAILED:
+        return _word(attempt)
+    return recorded.state.value
+
+
+def _reason(attempt: Attempt) -> str:
+    is_cut_short = attempt.ending is not None and attempt.ending.requeue is not None
+    return "shutdown" if is_cut_short else _word(attempt)
+
+
+def _word(attempt: Attempt) -> str:
+    error = attempt.ending.error if attempt.ending is not None else None
+    return "failed" if error is None else _WORDS.get(error.code, "failed")
+
+
+def _result_bytes(attempt: Attempt) -> int:
+    result = attempt.ending.result if attempt.ending is not None else None
+    return 0 if result is None else len(result)
