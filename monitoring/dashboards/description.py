@@ -1,4 +1,4 @@
-"""What a dashboard's `.yaml` says: rows of panels, each with what is good and what to do when not."""
+"""What a dashboard's `.yaml` says: rows of panels, each with what is good and what to do if not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = 24
 INSTALLATION = "namespace"
 """The label that tells one installation from another."""
 
-_SIZES = {"stat": (4, 4), "lines": (8, 8), "stack": (8, 8), "table": (24, 9)}
+_SIZES = {"stat": (4, 3), "lines": (8, 8), "stack": (8, 8), "table": (24, 9)}
 _OURS = re.compile(r"\b(jobresults[_:][\w:]+|process_\w+|ALERTS|up(?=\{))(\{)?")
 
 
@@ -67,8 +67,11 @@ class Panel(_Part):
     @classmethod
     def _has_a_size_and_queries(cls, values: dict[str, object]) -> dict[str, object]:
         width, height = _SIZES[str(values.get("kind", "lines"))]
-        single = {"expr": values.pop("expr"), "legend": values.pop("legend", "")}
-        return {"width": width, "height": height, "queries": [single]} | values
+        values = {"width": width, "height": height} | values
+        if "expr" in values:
+            single = {"expr": values.pop("expr"), "legend": values.pop("legend", "")}
+            values["queries"] = [single]
+        return values
 
     @property
     def low_is_bad(self) -> bool:

@@ -1,4 +1,4 @@
-"""A dashboard as SVG: the grid, the units, the colours and the thresholds that Grafana would use."""
+"""A dashboard as SVG, in the grid, units, colours and thresholds that Grafana uses."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _COLORS = {
 }
 _PALETTE = ("#3274d9", "#2da44e", "#e07b16", "#8250df", "#1b9aaa", "#bf3989", "#9a6700", "#57606a")
 _TEXT, _FAINT, _GRID = "#24292f", "#57606a", "#e4e7eb"
-_CHARACTER = 0.58
+_CHARACTER, _BOLD = 0.58, 0.66
 """Of the size of a font, how wide a character is on average."""
-_LEGEND_LINE, _AXIS = 15, 18
+_LEGEND_LINE, _LEGEND_LINES, _AXIS = 15, 5, 18
 
 
 def draw(board: Board, readings: Sequence[Reading], window: Window) -> str:
@@ -71,7 +71,7 @@ def _heading(row: Row, y: float) -> Iterator[str]:
     yield f'<path d="{mark}" transform="translate({_MARGIN + 4} {y + 9:.0f})" fill="{_FAINT}"/>'
     yield _text(_MARGIN + 22, y + 19, row.title, size=14, weight=600)
     if row.collapsed:
-        beside = _MARGIN + 32 + len(row.title) * 14 * _CHARACTER
+        beside = _MARGIN + 34 + len(row.title) * 14 * _BOLD
         yield _text(beside, y + 19, f"({len(row.panels)} panels)", color=_FAINT)
 
 
@@ -85,7 +85,7 @@ def _panel(
     inner = _Frame(x + 10, y + 26, width - 20, height - 34)
     shape = {"stat": _stat, "lines": _chart, "stack": _chart, "table": _table}[panel.kind]
     if panel.kind != "stat":
-        yield _text(x + 10, y + 18, _cut(panel.title, width - 20, 12), weight=600)
+        yield _text(x + 10, y + 18, _cut(panel.title, width - 20, 12 * _BOLD), weight=600)
     yield from shape(panel, inner, reading, window)
     if panel.kind == "stat":
         size, color = 11.5, "#ffffff" if len(panel.steps) > 1 and _has(reading) else _FAINT
@@ -124,9 +124,10 @@ def _stat(panel: Panel, frame: _Frame, reading: Reading, _: Window) -> Iterator[
 
 def _chart(panel: Panel, frame: _Frame, reading: Reading, window: Window) -> Iterator[str]:
     named = {name: points for name, points in reading.lines.items() if points}
-    lines = dict(sorted(named.items(), key=lambda item: -item[1][-1][1]) if len(named) > 6 else named.items())
-    shown = min(len(lines), 5)
-    plot_height = frame.height - _AXIS - _LEGEND_LINE * (shown or 1) - 6
+    ranked = sorted(named.items(), key=lambda item: -item[1][-1][1])
+    lines = dict(ranked) if len(named) > _LEGEND_LINES else named
+    shown = min(len(lines), _LEGEND_LINES)
+    plot_height = frame.height - _AXIS - _LEGEND_LINE * (shown + 1) - 6
     area = _Frame(frame.x + 52, frame.y + 6, frame.width - 56, plot_height)
     if not lines:
         yield from _grid(panel, area, 1.0, window)
@@ -155,7 +156,7 @@ def _least(panel: Panel) -> float:
 def _stacked(lines: dict[str, Points]) -> dict[str, Points]:
     """Each on top of those before it."""
     heights: dict[float, float] = {}
-    stacked = {}
+    stacked: dict[str, Points] = {}
     for name, points in lines.items():
         stacked[name] = []
         for at, value in points:
@@ -203,7 +204,8 @@ def _line(
             closed = f"{path}L{place[-1][0]:.1f} {bottom:.1f}L{place[0][0]:.1f} {bottom:.1f}z"
             yield f'<path d="{closed}" fill="#ffffff"/>'
             yield f'<path d="{closed}" fill="{color}" fill-opacity=".45"/>'
-        yield f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.4" stroke-linejoin="round"/>'
+        style = f'stroke="{color}" stroke-width="1.4" stroke-linejoin="round"'
+        yield f'<path d="{path}" fill="none" {style}/>'
 
 
 def _unbroken(points: Points, gap: float) -> Iterator[Points]:
@@ -233,17 +235,17 @@ def _legend(
 ) -> Iterator[str]:
     y = frame.y + frame.height - _LEGEND_LINE * len(lines) + 8
     right = frame.x + frame.width
-    head = y - _LEGEND_LINE + 2
+    for offset, head in ((78, "last"), (2, "max")):
+        yield _text(right - offset, y - 14, head, size=10, color=_FAINT, anchor="end")
     for number, (name, points) in enumerate(lines):
         at = y + number * _LEGEND_LINE
         yield _rect(frame.x + 2, at - 6, 12, 4, colors[name], 'rx="2"')
         name = f"{name}  (+ {more} more)" if more and number == len(lines) - 1 else name
-        yield _text(frame.x + 20, at, _cut(name, frame.width - 180, 11), size=11)
+        yield _text(frame.x + 20, at, _cut(name, frame.width - 180, 11 * _CHARACTER), size=11)
         values = [value for _, value in points]
         for offset, value in ((78, values[-1]), (2, max(values))):
             text = said(value, panel.unit, panel.decimals)
             yield _text(right - offset, at, text, size=11, anchor="end")
-    del head
 
 
 def _table(panel: Panel, frame: _Frame, reading: Reading, _: Window) -> Iterator[str]:
@@ -278,8 +280,8 @@ def _color(panel: Panel, name: str, number: int) -> str:
     return _PALETTE[number % len(_PALETTE)]
 
 
-def _cut(text: str, width: float, size: float) -> str:
-    room = int(width / (size * _CHARACTER))
+def _cut(text: str, width: float, character: float) -> str:
+    room = int(width / character)
     return text if len(text) <= room else f"{text[: room - 1]}…"
 
 

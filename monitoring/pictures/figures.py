@@ -27,7 +27,7 @@ def ticks(top: float, unit: str, count: int = 4) -> list[float]:
     rough = (top or 1) / count
     base = 1024.0 if unit == "bytes" else 10.0
     power = base ** math.floor(math.log(rough, base))
-    factors = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) if unit == "bytes" else (1, 2, 2.5, 5, 10)
+    factors = [2**at for at in range(11)] if unit == "bytes" else [1, 2, 2.5, 5, 10]
     step = next((factor * power for factor in factors if factor * power >= rough * 0.999), rough)
     return [step * number for number in range(math.ceil(top / step - 1e-9) + 1)] or [0.0, step]
 

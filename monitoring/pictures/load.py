@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+_NOBODYS_JOB = "01948f2e-7a1b-7c3d-8e4f-0123456789ab"
 _CUSTOMERS = ("acme", "globex", "initech", "umbrella")
 
 
@@ -96,7 +97,7 @@ class Callers:
             session.get(self._url + path, timeout=30)
 
     def _mistake(self, session: requests.Session, chance: random.Random) -> None:
-        session.get(f"{self._url}/get_result?job_id=01948f2e-7a1b-7c3d-8e4f-0123456789ab", timeout=30)
+        session.get(f"{self._url}/get_result?job_id={_NOBODYS_JOB}", timeout=30)
         session.post(f"{self._url}/v1/jobs", json={"task": "nothing"}, timeout=30)
 
 

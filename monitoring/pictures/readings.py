@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import requests
 
@@ -70,7 +71,7 @@ class Prometheus:
 
     def _instant(self, query: Query) -> list[tuple[Mapping[str, str], float]]:
         found = self._ask("query", query, time=self._window.end)
-        values = [(item["metric"], float(item["value"][1])) for item in found]
+        values = [(dict(item["metric"]), float(item["value"][1])) for item in found]
         return [item for item in values if math.isfinite(item[1])]
 
     def _range(self, query: Query) -> dict[str, Points]:
@@ -78,19 +79,20 @@ class Prometheus:
         found = self._ask(
             "query_range", query, start=window.start, end=window.end, step=window.step_seconds
         )
-        return {
-            _LABEL.sub(lambda name, item=item: item["metric"].get(name[1], ""), query.legend): [
-                (float(at), float(value))
-                for at, value in item["values"]
-                if math.isfinite(float(value))
-            ]
-            for item in found
-        }
+        return {_named(query.legend, item["metric"]): _finite(item["values"]) for item in found}
 
-    def _ask(self, what: str, query: Query, **options: float) -> list[dict[str, object]]:
-        params = {"query": self._window.filled(query.scoped), **options}
+    def _ask(self, what: str, query: Query, **options: float) -> list[dict[str, Any]]:
+        params: dict[str, str | float] = {"query": self._window.filled(query.scoped), **options}
         answer = requests.get(f"{self._url}/api/v1/{what}", params=params, timeout=30).json()
         if answer["status"] != "success":
             raise ValueError(f"{query.expr}: {answer['error']}")
-        result: list[dict[str, object]] = answer["data"]["result"]
+        result: list[dict[str, Any]] = answer["data"]["result"]
         return result
+
+
+def _named(legend: str, labels: Mapping[str, str]) -> str:
+    return _LABEL.sub(lambda found: labels.get(found[1], ""), legend)
+
+
+def _finite(values: Sequence[tuple[float, str]]) -> Points:
+    return [(float(at), float(text)) for at, text in values if math.isfinite(float(text))]

@@ -47,7 +47,12 @@ STANDING_FOR = {
 _OTHER_PATHS = {"9090": {"/-/ready"}, "9093": {"/-/ready"}, "9100": {"/metrics"}}
 _PLAIN = {"df", "du", "grep", "tail"}
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_URLS = Map([Rule(route.path, endpoint=route, methods=[route.method]) for route in ROUTES])
+_URLS = Map(
+    [
+        Rule(route.path, endpoint=number, methods=[route.method])
+        for number, route in enumerate(ROUTES)
+    ]
+)
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
@@ -120,7 +125,8 @@ def _curl(arguments: list[str]) -> None:
     if url.hostname == "127.0.0.1":
         assert url.path in _OTHER_PATHS[str(url.port)], url
         return
-    route, _ = _URLS.bind("x").match(url.path, method=method)
+    number, _ = _URLS.bind("x").match(url.path, method=method)
+    route = ROUTES[number]
     known = {*route.parameters, *(route.query.model_fields if route.query else ())}
     assert set(parse_qs(url.query)) <= known, url
     if route.query is not None:
@@ -153,10 +159,10 @@ def _kubectl(arguments: list[str]) -> None:
 
 
 def _objects() -> set[tuple[str, str]]:
-    """Kind and name of each Kubernetes object of the base."""
+    """Kind and name of each Kubernetes object."""
     return {
         (found["kind"].lower(), found["metadata"]["name"])
-        for path in (ROOT / "k8s/base").glob("*.yaml")
+        for path in (ROOT / "k8s").rglob("*.yaml")
         for found in yaml.safe_load_all(path.read_text())
         if found and "metadata" in found
     }

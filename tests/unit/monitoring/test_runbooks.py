@@ -17,14 +17,12 @@ from jobresults.telemetry.metrics import CATALOGUE
 from monitoring.dashboards.grafana import RUNBOOKS
 from tests.services.postgresql_server import PostgresqlServer
 from tests.services.redis_server import RedisServer
-from tests.support.promtool import check_expressions
 from tests.support.documented_commands import check, commands_in, setting_exists, statements
+from tests.support.promtool import check_expressions
 
 ROOT = Path(__file__).parents[3]
 INDEX = ROOT / "docs/runbooks/README.md"
-PAGES = {
-    path.stem: path.read_text() for path in sorted(INDEX.parent.glob("*.md")) if path != INDEX
-}
+PAGES = {path.stem: path.read_text() for path in sorted(INDEX.parent.glob("*.md")) if path != INDEX}
 COMMANDS = [words for text in (INDEX.read_text(), *PAGES.values()) for words in commands_in(text)]
 SECTIONS = ["Meaning", "Impact", "First checks", "Mitigation", "Escalation"]
 ALERTS = {
