@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench dashboards pictures lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,9 @@ fuzz: install ## Fuzz the running API by its document, some 10 min; FUZZ_SEED=â€
 
 bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs one part; writes benchmarks/RESULTS.md
 	@ONLY='$(ONLY)' QUICK='$(QUICK)' $(BIN)/python -m benchmarks.run
+
+rules: install ## Write the Kubernetes copy of monitoring/rules; RUNBOOKS=https://â€¦ lets all alerts link to pages there
+	@$(BIN)/python -m monitoring.prometheus_rule $(RUNBOOKS)
 
 dashboards: install ## Write monitoring/dashboards/*.json from their descriptions beside them
 	@$(BIN)/python -m monitoring.dashboards

@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.services.postgresql_server",
     "tests.services.ledger",
     "tests.services.stacks",
+    "tests.services.prometheus_server",
     "tests.services.slack_server",
     "tests.services.sentry_server",
     "tests.services.smtp_server",

@@ -123,18 +123,27 @@ def ring_bell(client: Client, job_id: str) -> None:
         client.publish(BELL_CHANNEL, job_id)
 
 
-def memory_share(client: Client) -> float | None:
-    """How much of `maxmemory` is in use; None if there is no limit, or we may not know.
+def info(client: Client, section: str) -> dict[str, Any]:
+    """What Redis tells of itself in a section of INFO; nothing if we may not know.
 
     Raises:
         RedisUnavailable
     """
     try:
         with guarded(client):
-            info: Any = client.info("memory")
+            return dict(client.info(section))
     except RedisUnavailable as error:
         if isinstance(error.__cause__, redis.exceptions.NoPermissionError):
-            return None
+            return {}
         raise
-    limit_bytes = info.get("maxmemory", 0)
-    return info["used_memory"] / limit_bytes if limit_bytes else None
+
+
+def memory_share(client: Client) -> float | None:
+    """How much of `maxmemory` is in use; None if there is no limit, or we may not know.
+
+    Raises:
+        RedisUnavailable
+    """
+    memory = info(client, "memory")
+    limit_bytes = memory.get("maxmemory", 0)
+    return float(memory["used_memory"]) / limit_bytes if limit_bytes else None

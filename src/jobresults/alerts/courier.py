@@ -17,6 +17,7 @@ from jobresults.alerts.policy import Decision
 from jobresults.alerts.routing import SilenceLink, first_choice, links_of, route_of
 from jobresults.redis_store import Client
 from jobresults.settings import AlertRoute, Settings
+from jobresults.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ _TURN_MS = 1_000
 _SUPPRESSED_LOOK_MS = 15_000
 _STAND_IN_LOOK_MS = 10_000
 _MAX_REASON_CHARACTERS = 300
+OUTCOMES = ("sent", "failed", "refused")
 # Conditions that explain errors: by what such errors name as their cause.
 OUTAGES = {"redis": "condition:redis_down", "database": "condition:database_down"}
 
@@ -247,16 +249,22 @@ class Courier:
         """Returns until when the sink is not to be tried again; None if it may be."""
         is_digest = notification.kind is Kind.DIGEST
         try:
-            if items[0].decision.is_edit and not is_digest:
-                receipt = self._sink.update(notification, items[0].told.receipt)
-            else:
-                receipt = self._sink.send(notification)
+            with metrics.ALERT_DELIVERY.labels(self.name).time():
+                if items[0].decision.is_edit and not is_digest:
+                    receipt = self._sink.update(notification, items[0].told.receipt)
+                else:
+                    receipt = self._sink.send(notification)
         except SinkError as error:
+            self._count("refused" if error.permanent else "failed")
             return self._note_failure(items, error, now_ms)
+        self._count("sent")
         self._breaker.note_success(self.name)
         for item in items:
             self._note_told(item, Receipt() if is_digest else receipt, now_ms)
         return None
+
+    def _count(self, outcome: str) -> None:
+        metrics.ALERT_NOTIFICATIONS.labels(self.name, outcome).inc()
 
     def _note_told(self, item: Item, receipt: Receipt, now_ms: int) -> None:
         told = policy.after(item.tracked, item.told, item.decision, now_ms, receipt)
@@ -271,6 +279,8 @@ class Courier:
             self._postpone(items, now_ms, retry_at_ms)
             return retry_at_ms
         for item in items:
+            if self._is_refused_by_all(item):
+                metrics.ALERT_DROPPED.labels("refused").inc()
             told = replace(item.told, refusal=str(error)[:_MAX_REASON_CHARACTERS])
             if len(self._sinks) > 1:  # another one takes it over
                 told = replace(told, opening=item.tracked.opening, is_refused=True)
@@ -278,6 +288,13 @@ class Courier:
             else:
                 self._put_back(item, now_ms, now_ms + self._rhythm.group_interval_ms, told)
         return None
+
+    def _is_refused_by_all(self, item: Item) -> bool:
+        """The other sinks have refused the group as well; counted at this one's first refusal."""
+        told = {name: item.tracked.told.get(name, Told()) for name in self._sinks - {self.name}}
+        return item.told.refusal is None and all(
+            it.is_refused and it.opening == item.tracked.opening for it in told.values()
+        )
 
     def _postpone(self, items: Sequence[Item], now_ms: int, until_ms: int) -> None:
         for item in items:

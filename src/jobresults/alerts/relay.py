@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from jobresults.alerts.breaker import Breaker
-from jobresults.alerts.courier import Courier, Silences
+from jobresults.alerts.courier import OUTCOMES, Courier, Silences
 from jobresults.alerts.delivery import BoundedSink
 from jobresults.alerts.groups import HEARTBEAT_KEY, GroupStore
 from jobresults.alerts.handler import AlertHandler
@@ -16,9 +16,10 @@ from jobresults.alerts.model import Sink
 from jobresults.alerts.routing import SilenceLink
 from jobresults.alerts.sinks import deadline_seconds, open_sinks
 from jobresults.alerts.transport import RedisTransport
-from jobresults.errors import RedisUnavailable
+from jobresults.errors import RedisUnavailable, Unavailable
 from jobresults.redis_store import connect
 from jobresults.settings import Settings
+from jobresults.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,16 @@ class Relay:
         sinks: Sequence[Sink] | None = None,
         silences: Silences | None = None,
         silence_link: SilenceLink | None = None,
+        tell_outage: Callable[[Unavailable], None] | None = None,
     ) -> None:
+        """`tell_outage` is called each time Redis does not answer; without it that is logged."""
+        self._tell_outage = tell_outage or _tell_outage
         self._settings = settings
         opened = open_sinks(settings) if sinks is None else list(sinks)
         names = [sink.name for sink in opened]
+        metrics.begin_at_zero(metrics.ALERT_NOTIFICATIONS, names, OUTCOMES)
+        metrics.begin_at_zero(metrics.ALERT_DELIVERY, names)
+        metrics.begin_at_zero(metrics.ALERT_DROPPED, ["refused"])
         self._couriers = [
             Courier(
                 BoundedSink(sink, deadline_seconds(sink, settings)),
@@ -55,7 +62,7 @@ class Relay:
             )
             for sink in opened
         ]
-        self._heart = Heart(settings, transport, names)
+        self.heart = Heart(settings, transport, names)
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -65,7 +72,7 @@ class Relay:
             logger.info("alerts go nowhere: set alerts.slack or alerts.email; they can be listed")
         for courier in self._couriers:
             self._spawn(f"alerts-{courier.name}", _LOOK_SECONDS, courier.step)
-        self._spawn("alerts-heart", _BEAT_SECONDS, self._heart.beat)
+        self._spawn("alerts-heart", _BEAT_SECONDS, self.heart.beat)
 
     def stop(self) -> None:
         """Let what is being sent be noted, for a second; what is due later is left to others."""
@@ -87,7 +94,7 @@ class Relay:
             try:
                 step()
             except RedisUnavailable as error:
-                logger.warning("alerts wait: %s", error)
+                self._tell_outage(error)
                 pause_seconds = max(pause_seconds, _PAUSE_SECONDS)
             except Exception:
                 logger.exception("an alert's delivery failed; trying again")
@@ -95,9 +102,13 @@ class Relay:
             self._stopped.wait(pause_seconds)
 
 
+def _tell_outage(error: Unavailable) -> None:
+    logger.warning("alerts wait: %s", error)
+
+
 class Heart:
-    """Sends an event the way of all alerts, and pings `alerts.heartbeat_url` once it came through
-    and a sink works.
+    """Sends an event the way of all alerts, and notes when it came through and a sink works; then
+    it pings `alerts.heartbeat_url`.
     """
 
     def __init__(self, settings: Settings, transport: RedisTransport, sinks: Sequence[str]) -> None:
@@ -106,19 +117,20 @@ class Heart:
         self._transport, self._sinks = transport, sinks
         redis = connect(settings.redis)
         self._groups, self._breaker = GroupStore(redis), Breaker(redis)
+        self.beat_at_seconds: float | None = None
+        """When alerts were last seen to work, in seconds since 1970 UTC; None: not yet."""
 
     patience_seconds = 10.0
     """How long a heartbeat may be on its way."""
 
     def beat(self) -> None:
         """Once. Raises RedisUnavailable."""
-        if self._url is None:
-            return
         handler = next(
             (it for it in logging.getLogger().handlers if type(it) is AlertHandler), None
         )
         if handler is None:
-            logger.warning("no heartbeat: the root logger has no alert handler")
+            if self._url is not None:
+                logger.warning("no heartbeat: the root logger has no alert handler")
             return
         began_ms = self._groups.clock_ms()
         handler.handle(
@@ -137,7 +149,9 @@ class Heart:
         elif not self._can_tell():
             logger.warning("no heartbeat: no sink takes messages")
         else:
-            self._ping(self._url.get_secret_value())
+            self.beat_at_seconds = time.time()
+            if self._url is not None:
+                self._ping(self._url.get_secret_value())
 
     def _came_through(self, began_ms: int) -> bool:
         until = time.monotonic() + self.patience_seconds

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobresults.alerts import process
 from jobresults.alerts.counts import Count
 from jobresults.alerts.flusher import Batch
-from jobresults.alerts.groups import BatchWriter, GroupStore, overflow_sample
+from jobresults.alerts.groups import HEARTBEAT_KEY, BatchWriter, GroupStore, overflow_sample
 from jobresults.alerts.model import (
     Entry,
     Group,
@@ -30,7 +31,7 @@ from jobresults.alerts.routing import links_of, route_of
 from jobresults.alerts.sinks import open_sinks
 from jobresults.redis_store import connect
 from jobresults.settings import Settings
-from jobresults.telemetry import identity
+from jobresults.telemetry import identity, metrics
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class RedisTransport:
         self._settings = settings
         self._groups: GroupStore | None = None
         self.writer = BatchWriter(settings)
+        self._failures = process.alerts.failures
+        metrics.begin_at_zero(metrics.ALERT_EVENTS, [level.value for level in Severity])
+        metrics.begin_at_zero(metrics.ALERT_DROPPED, ["uncounted"])
 
     def send(self, batch: Batch) -> None:
         """Raises RedisUnavailable."""
@@ -55,6 +59,15 @@ class RedisTransport:
             patience = {"socket_timeout_seconds": 0.5, "connect_timeout_seconds": 0.5}
             self._groups = GroupStore(connect(self._settings.redis.model_copy(update=patience)))
         self._groups.merge(self.writer.write(batch))
+        self._count(batch)
+
+    def _count(self, batch: Batch) -> None:
+        """Here, since only a thread that may wait for a lock comes by."""
+        for count in batch.counts:
+            if count.key != HEARTBEAT_KEY:
+                metrics.ALERT_EVENTS.labels(count.severity).inc(count.count)
+        failures, self._failures = process.alerts.failures - self._failures, process.alerts.failures
+        metrics.ALERT_DROPPED.labels("uncounted").inc(failures)
 
     def wait_out(self, pending: Sequence[Count], unavailable_seconds: float) -> None:
         """One process of this machine tells what it has seen, at most every five minutes."""

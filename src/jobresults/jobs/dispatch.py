@@ -12,6 +12,8 @@ from typing import Any
 from redis.client import Pipeline
 from rq import Queue
 from rq.registry import StartedJobRegistry
+from rq.utils import utcparse
+from rq.worker import WorkerStatus
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY, clean_worker_registry
 
 from jobresults.redis_store import Client, guarded
@@ -38,6 +40,16 @@ class Foreign:
 
     raw: bytes
     queue: str
+
+
+@dataclass(frozen=True)
+class SeenWorker:
+    """A worker as RQ's register tells of it. `heartbeat_age_seconds`: from its last heartbeat, by
+    its own clock, to now, by Redis' clock.
+    """
+
+    is_busy: bool
+    heartbeat_age_seconds: float
 
 
 def parse_rq_id(rq_id: str) -> tuple[str, int] | None:
@@ -140,6 +152,44 @@ def count_workers(client: Client, queue_name: str) -> int:
     with guarded(client):
         count: Any = client.scard(WORKERS_BY_QUEUE_KEY % queue_name)
     return int(count)
+
+
+def look_at_workers(client: Client, queue_names: Sequence[str]) -> dict[str, list[SeenWorker]]:
+    """The workers that serve each of these queues, by RQ's own register; those whose lease is over
+    are none. Nothing is cleaned up on the way.
+
+    Raises:
+        RedisUnavailable
+    """
+    with guarded(client):
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            for name in queue_names:
+                pipeline.smembers(WORKERS_BY_QUEUE_KEY % name)
+            (seconds, microseconds), *registers = pipeline.execute()
+        keys = sorted({key for register in registers for key in register})
+        with client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.hmget(key, "birth", "state", "last_heartbeat")
+            found: list[Any] = pipeline.execute()
+    now_seconds = seconds + microseconds / 1e6
+    seen = {
+        key: SeenWorker(_is_busy(state), max(0.0, now_seconds - _timestamp(beat)))
+        for key, (birth, state, beat) in zip(keys, found, strict=True)
+        if birth is not None and beat is not None
+    }
+    return {
+        name: [seen[key] for key in register if key in seen]
+        for name, register in zip(queue_names, registers, strict=True)
+    }
+
+
+def _is_busy(state: bytes | None) -> bool:
+    return state == WorkerStatus.BUSY.value.encode()
+
+
+def _timestamp(text: bytes) -> float:
+    return utcparse(text.decode()).timestamp()
 
 
 def drop_abandoned_executions(client: Client, queue_name: str, now_seconds: float) -> None:

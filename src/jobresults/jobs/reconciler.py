@@ -7,6 +7,7 @@ Any number of processes may run these at once: each job is taken by an UPDATE th
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +34,7 @@ from jobresults.jobs.outcome import (
 )
 from jobresults.jobs.states import Event, State, WaitingOn
 from jobresults.redis_store import Client, ping
-from jobresults.telemetry import sentry
+from jobresults.telemetry import metrics, sentry
 from jobresults.telemetry.logging_context import bound
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
             ],
         )
         outbox.add(connection, [row.id for row in (*canceled, *failed)])
+    _count_ended(canceled, "canceled")
+    _count_ended(failed, WORKER_LOST.code)
     for row in failed:
         draft = drafts[row.id]
         if draft is not None:
@@ -94,9 +97,15 @@ def take_over_expired_leases(database: Database, batch_size: int) -> int:
         text = "job %s failed for good: its worker %s was lost in its last attempt"
         logger.error(text, row.id, row.worker, extra=_lost(row) | event)
     for row in requeued:
+        metrics.JOB_ATTEMPTS_RETRIED.labels(row.task, WORKER_LOST.code).inc()
         text = "job %s is queued again: its worker was lost"
         logger.error(text, row.id, extra=_lost(row))
     return len(canceled) + len(failed) + len(requeued)
+
+
+def _count_ended(rows: Iterable[Any], outcome: str) -> None:
+    for row in rows:
+        metrics.JOBS_ENDED.labels(row.task, row.queue, outcome).inc()
 
 
 def _lost(row: Any) -> dict[str, Any]:
@@ -271,6 +280,7 @@ def _dispatch_where(
             [events.Entry(row.id, Event.DISPATCHED, row.attempt, reason) for row in rows],
         )
     if bump_epoch and rows:
+        metrics.REDISPATCHED.labels("lost").inc(len(rows))
         text = "%d dispatches were lost by Redis; dispatching them again"
         logger.warning(text, len(rows), extra=incidents.dispatch_lost())
     dispatch(redis, (Dispatch(row.id, row.epoch, row.queue) for row in rows))
@@ -287,6 +297,11 @@ def _end(
     return connection.execute(
         update(job)
         .where(wanted)
-        .values(**ended_values(database.now_ms(), state), error=error.to_json())
+        # The new epoch refuses the worker's own word, should it come yet.
+        .values(
+            **ended_values(database.now_ms(), state),
+            epoch=job.c.epoch + 1,
+            error=error.to_json(),
+        )
         .returning(job.c.id, job.c.worker, *_ABOUT)
     ).all()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,17 +16,19 @@ from jobresults.alerts.links import SilenceLinks
 from jobresults.alerts.relay import Relay
 from jobresults.alerts.start import start_alerts
 from jobresults.database import Database, open_database
-from jobresults.errors import LedgerUnavailable, RedisUnavailable
+from jobresults.errors import LedgerUnavailable, RedisUnavailable, Unavailable
 from jobresults.jobs import expiry, reconciler, stored
 from jobresults.jobs.catalog import load_catalog
 from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
+from jobresults.maintenance.exports import export_metrics
 from jobresults.maintenance.watch import Watch
-from jobresults.redis_store import Client, connect
+from jobresults.redis_store import Client, connect, ping
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
 from jobresults.telemetry import sentry
 from jobresults.telemetry.logging_setup import configure_logging
+from jobresults.telemetry.outages import Outages
 from jobresults.webhooks.delivery import Deliveries
 
 logger = logging.getLogger(__name__)
@@ -45,13 +48,13 @@ class Duty:
     run: Callable[[], object]
     next_at: float = 0.0
 
-    def run_if_due(self) -> None:
+    def run_if_due(self, outages: Outages) -> None:
         if time.monotonic() < self.next_at:
             return
         try:
             self.run()
-        except (LedgerUnavailable, RedisUnavailable) as error:
-            logger.warning("%s: %s; trying again", self.name, error)
+        except Unavailable as error:
+            outages.note(error)
         except Exception as error:
             event = {"sentry_event_id": sentry.capture(error)}
             logger.exception("%s failed; trying again", self.name, extra=event)
@@ -99,27 +102,44 @@ def run(settings: Settings) -> int:
     catalog = load_catalog(settings.tasks.modules)
     queues = sorted(catalog.queues | set(settings.worker.queues))
     limits = Concurrency.of(settings.limits, catalog)
-    database = open_database(settings.database)
-    duties = duties_of(database, connect(settings.redis), settings, queues, limits)
-    deliveries = Deliveries(database, settings.callbacks)
+    database, redis = open_database(settings.database), connect(settings.redis)
+    outages = outages_of(database, redis)
+    duties = duties_of(database, redis, settings, queues, limits)
+    deliveries = Deliveries(database, settings.callbacks, tell_outage=outages.note)
     relay = Relay(
         settings,
         transport,
         silences=silences.Silences(database),
         silence_link=SilenceLinks(settings.alerts.links).url,
+        tell_outage=outages.note,
     )
     stop = StopFlag()
-    relay.start()
-    deliveries.start()
-    logger.info("maintenance watches queues %s", ", ".join(queues))
-    while not stop.is_set:
-        for duty in duties:
-            duty.run_if_due()
-        stop.wait(min(duty.next_at for duty in duties) - time.monotonic())
-    deliveries.stop(_CALLBACKS_GRACE_SECONDS)
-    relay.stop()
+    with ExitStack() as background:
+        background.callback(relay.stop)
+        relay.start()
+        background.callback(deliveries.stop, _CALLBACKS_GRACE_SECONDS)
+        deliveries.start()
+        if settings.metrics.port is not None:
+            sampler = export_metrics(settings, catalog, queues, relay.heart)
+            background.callback(sampler.stop)
+        logger.info("maintenance watches queues %s", ", ".join(queues))
+        while not stop.is_set:
+            for duty in duties:
+                duty.run_if_due(outages)
+            outages.look()
+            stop.wait(min(duty.next_at for duty in duties) - time.monotonic())
     logger.info("maintenance has stopped")
     return 0
+
+
+def outages_of(database: Database, redis: Client) -> Outages:
+    """Those of a process with these connections."""
+
+    def write() -> None:
+        with database.write() as connection:  # one that can only be read is not back
+            database.read_clock_ms(connection)
+
+    return Outages({LedgerUnavailable: write, RedisUnavailable: partial(ping, redis)})
 
 
 def duties_of(

@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from jobresults.errors import ConfigurationError
-from jobresults.settings import MetricsSettings
 from jobresults.telemetry.metrics import Process, registry_of
+
+if TYPE_CHECKING:
+    from jobresults.settings import MetricsSettings  # web's exporter needs none, nor their memory
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,11 @@ _TIMEOUT_SECONDS = 5
 _LOOK_SECONDS = 0.5
 
 
-def serve(settings: MetricsSettings, process: Process) -> MetricsServer | None:
+def serve(
+    settings: MetricsSettings, process: Process, registry: CollectorRegistry | None = None
+) -> MetricsServer | None:
     """Export this process's metrics from now on, until it ends; None if `metrics.port` is null.
+    `registry`: what there is, if that is not just the process's part of the catalogue.
 
     Whoever is forked off inherits neither the thread nor the sockets.
 
@@ -40,7 +45,7 @@ def serve(settings: MetricsSettings, process: Process) -> MetricsServer | None:
     if settings.port is None:
         return None
     listener = listen(settings.host, settings.port)
-    registry = registry_of(process)
+    registry = registry or registry_of(process)
     ProcessCollector(registry=registry)
     server = MetricsServer(listener, registry)
     os.register_at_fork(after_in_child=server.forget)
@@ -120,7 +125,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         """In a forked process: close what belongs to its parent."""
         for inherited in (self.socket, *self._open):
             with suppress(OSError):
-                inherited.close()
+                os.close(inherited.detach())
 
 
 class _Handler(WSGIRequestHandler):

@@ -271,7 +271,9 @@ class QueueBody(BaseModel):
     queued: int = Field(description="Jobs that wait, for whatever")
     held: int = Field(description="Those among them that wait for their customer's turn or a limit")
     running: int
-    oldest_seconds: float | None = Field(description="How long the first is overdue")
+    oldest_seconds: float | None = Field(
+        description="How long the first of those that wait for a worker could have run by now"
+    )
     workers: int = Field(description="That serve it, at the latest check")
     paused: bool
     paused_at: datetime | None

@@ -33,8 +33,7 @@ def resume_queue(name: str) -> Response:
 
 
 def _overview() -> dict[str, QueueState]:
-    found = services()
-    return {state.name: state for state in queues.overview(found.database, found.catalog.queues)}
+    return {state.name: state for state in services().census.take()}
 
 
 def _known(name: str) -> None:
@@ -50,8 +49,8 @@ def _document(state: QueueState) -> dict[str, Any]:
         "name": state.name,
         "queued": state.queued,
         "held": state.held,
-        "running": state.running,
-        "oldest_seconds": state.oldest_seconds,
+        "running": state.holding.running,
+        "oldest_seconds": state.holding.oldest_seconds,
         "workers": services().health.workers(state.name),
         "paused": state.paused_at_ms is not None,
         "paused_at": rfc3339(state.paused_at_ms),

@@ -20,12 +20,14 @@ from jobresults.database import Database, open_database
 from jobresults.errors import ConfigurationError
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.estimate import Estimator
+from jobresults.jobs.queues import Census
 from jobresults.jobs.reader import JobReader
 from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.submission import Submissions
 from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
+from jobresults.telemetry.metrics import JOBS_ENDED, JOBS_SUBMITTED, begin_at_zero
 from jobresults.web.health import Health
 from jobresults.web.native_threads import NativeThreads
 from jobresults.web.rates import Rates
@@ -53,6 +55,7 @@ class Services:
     submissions: Submissions
     reader: JobReader
     estimator: Estimator
+    census: Census
     bell: DoneBell
     health: Health
     alerts: Listing
@@ -80,6 +83,9 @@ def build(settings: Settings) -> Services:
         if name not in catalog:
             names = ", ".join(task.name for task in catalog)
             raise ConfigurationError(f"tasks.{key}: no task is named {name!r}; there are: {names}")
+    tasks = [task.name for task in catalog]
+    begin_at_zero(JOBS_SUBMITTED, tasks, catalog.queues)
+    begin_at_zero(JOBS_ENDED, tasks, catalog.queues, ["canceled"])
     database = open_database(settings.database)
     redis = connect(settings.redis)
     reader = JobReader(database, redis, settings.web.result_cache_bytes)
@@ -99,6 +105,7 @@ def build(settings: Settings) -> Services:
         submissions=Submissions(database, redis, catalog, settings.jobs, settings.limits),
         reader=reader,
         estimator=Estimator(database, health.workers),
+        census=Census(database, catalog.queues),
         bell=DoneBell(redis, settings.web.max_waiters, reader.ended),
         health=health,
         alerts=Listing(redis, Silences(database)),

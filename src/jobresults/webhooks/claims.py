@@ -79,6 +79,18 @@ def due_targets(database: Database) -> list[str]:
     return [row.target for row in sorted(due, key=lambda row: int(row.due_at_ms))]
 
 
+def longest_overdue_seconds(database: Database) -> float:
+    """For how long the first undelivered callback has been due; 0 if none is. One search of the
+    index for each target that something is pending for.
+
+    Raises:
+        LedgerUnavailable
+    """
+    rows = database.rows(_due_targets(database))
+    overdue_ms = (row.now_ms - row.due_at_ms for row in rows if row.due_at_ms is not None)
+    return max(0, max(overdue_ms, default=0)) / 1000
+
+
 def claim(database: Database, wanted: Mapping[str, int], lease_seconds: float) -> list[Claim]:
     """Take so many due callbacks of each target.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from jobresults.batching import Batcher
 from jobresults.database import Database
-from jobresults.errors import JobResultsError, NotFound
+from jobresults.errors import JobResultsError, NotFound, Unavailable
+from jobresults.jobs.outbox import PENDING
 from jobresults.settings import CallbacksSettings
+from jobresults.telemetry import metrics
 from jobresults.telemetry.logging_context import bound
 from jobresults.webhooks import claims, signatures, signing_secrets
 from jobresults.webhooks.claims import Claim, Sent
@@ -25,6 +27,13 @@ logger = logging.getLogger(__name__)
 _LEASE_MARGIN_SECONDS = 5.0
 _REST_SECONDS = 2.0
 _RECORDED_TOGETHER = 100
+# How attempts are counted, by what became of their callbacks.
+_OUTCOMES = {
+    "delivered": "delivered",
+    PENDING: "failed",
+    "given_up": "given_up",
+    "stopped": "given_up",
+}
 
 
 class Deliveries:
@@ -33,9 +42,20 @@ class Deliveries:
     """
 
     def __init__(
-        self, database: Database, settings: CallbacksSettings, sender: Sender | None = None
+        self,
+        database: Database,
+        settings: CallbacksSettings,
+        sender: Sender | None = None,
+        *,
+        tell_outage: Callable[[Unavailable], None] | None = None,
     ) -> None:
-        """Raises ConfigurationError."""
+        """`tell_outage` is called each time the ledger does not answer; without it that is logged.
+
+        Raises:
+            ConfigurationError
+        """
+        self._tell_outage = tell_outage or _tell_outage
+        metrics.begin_at_zero(metrics.CALLBACKS, metrics.CALLBACK_OUTCOMES)
         self._database = database
         self._settings = settings
         self._sender = sender or Sender(settings)
@@ -92,8 +112,8 @@ class Deliveries:
             try:
                 if self.deliver_due():
                     continue
-            except JobResultsError as error:
-                logger.warning("callbacks wait: %s", error)
+            except Unavailable as error:
+                self._tell_outage(error)
                 pause_seconds = _REST_SECONDS
             except Exception:
                 logger.exception("callbacks wait for an unforeseen error; trying again")
@@ -156,9 +176,15 @@ class Deliveries:
         return claims.record(self._database, self._settings, results)
 
 
+def _tell_outage(error: Unavailable) -> None:
+    logger.warning("callbacks wait: %s", error)
+
+
 def _tell(item: Claim, sent: Sent, state: str | None) -> None:
     """Log what on-call people may need. The URL may hold a secret; its host does not."""
     host = item.target.rpartition(" ")[2]
+    if state is not None:
+        metrics.CALLBACKS.labels(_OUTCOMES[state]).inc()
     if state == "given_up":
         logger.error(
             "callback %s to %s is given up after %d attempts: %s",

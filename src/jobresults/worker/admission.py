@@ -21,8 +21,8 @@ from jobresults.settings import Settings
 @dataclass
 class Admitted:
     """`released` are held jobs whose turn has come, or whose limit has room: for any worker.
-    `parked` are ids and tasks that nobody here knows; `superseded` counts dispatches of jobs that had
-    begun or ended elsewhere, or were dispatched anew.
+    `parked` are ids and tasks that nobody here knows; `superseded` counts dispatches of jobs that
+    had begun or ended elsewhere, or were dispatched anew.
     """
 
     begun: list[Claimed] = field(default_factory=list)

@@ -14,7 +14,7 @@ from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.redis_store import connect, ping
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag
-from jobresults.telemetry import sentry
+from jobresults.telemetry import metrics_server, sentry
 from jobresults.telemetry.logging_setup import configure_logging
 from jobresults.worker.supervisor import Supervisor
 
@@ -31,6 +31,7 @@ def run(settings: Settings) -> int:
     start_alerts(settings)
     sentry.start(settings)
     catalog = load_catalog(settings.tasks.modules)
+    metrics_server.serve(settings.metrics, "worker")  # before waiting, to be seen all the same
     stop = StopFlag()
     worker = _make_worker(settings, catalog, stop)
     if worker is not None:

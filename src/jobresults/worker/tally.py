@@ -55,16 +55,15 @@ class Tally:
         """All that one transaction has come to."""
         outcomes: Counter[tuple[str, str, str]] = Counter()
         for attempt, recorded in zip(ended, settled.recorded, strict=True):
+            job = attempt.job
             if recorded is None:
                 self._fenced["outcome"].inc()
             elif recorded.state.done:
-                outcomes[attempt.job.task, attempt.job.queue, _outcome(attempt, recorded)] += 1
+                outcomes[job.task, job.queue, _outcome(attempt, recorded)] += 1
             elif attempt.ran_seconds is not None:
-                self._retried(attempt.job.task, _reason(attempt)).inc()
+                self._retried(job.task, _reason(attempt)).inc()
             if attempt.ran_seconds is not None:
-                self._run(attempt.job.task).observe(attempt.ran_seconds)
-            if recorded is not None and recorded.state is State.SUCCEEDED:
-                metrics.RESULT_BYTES.observe(_result_bytes(attempt))
+                self._run(job.task).observe(attempt.ran_seconds)
         for labels, count in outcomes.items():
             self._ended(*labels).inc(count)
         if settled.admitted.superseded:
@@ -78,6 +77,8 @@ class Tally:
 def _outcome(attempt: Attempt, recorded: Recorded) -> str:
     if recorded.state is State.FAILED:
         return _word(attempt)
+    if recorded.state is State.SUCCEEDED and attempt.ending is not None:
+        metrics.RESULT_BYTES.observe(len(attempt.ending.result or b""))
     return recorded.state.value
 
 
@@ -89,8 +90,3 @@ def _reason(attempt: Attempt) -> str:
 def _word(attempt: Attempt) -> str:
     error = attempt.ending.error if attempt.ending is not None else None
     return "failed" if error is None else _WORDS.get(error.code, "failed")
-
-
-def _result_bytes(attempt: Attempt) -> int:
-    result = attempt.ending.result if attempt.ending is not None else None
-    return 0 if result is None else len(result)

@@ -57,7 +57,7 @@ REQUESTS: dict[str, Callable[[Driver], object]] = {
     "queued of a client": lambda d: quotas.Quotas(
         d.database, LimitsSettings(max_queued_jobs=1, max_stored_bytes=1)
     ).let_in("me", [1]),
-    "queues": lambda d: queues.overview(d.database, ["default"]),
+    "queues": lambda d: queues.Census(d.database, ["default"]).take(),
     "claim": lambda d: d.start(),
     "succeed": lambda d: d.end(State.SUCCEEDED),
     "fail": lambda d: d.end(State.FAILED),

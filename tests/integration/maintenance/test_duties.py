@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from jobresults.errors import LedgerUnavailable, RedisUnavailable
+from jobresults.errors import LedgerUnavailable, RedisUnavailable, Unavailable
 from jobresults.jobs.states import State
 from jobresults.maintenance.main import Duty, duties_of
 from jobresults.settings import MaintenanceSettings, Settings
+from jobresults.telemetry.outages import Outages
 from tests.integration.driver import Driver, on_postgresql, on_sqlite
 from tests.integration.worker.service import Service, running_service, says
 from tests.services.postgresql_server import PostgresqlServer
@@ -114,22 +116,59 @@ def test_a_duty_that_fails_is_told_and_tried_again(
         calls.append(1)
         raise failure
 
-    duty = Duty("sweeping", 0.0, fail)
-    duty.run_if_due()
-    duty.run_if_due()
+    duty, outages = Duty("sweeping", 0.0, fail), Outages({})
+    duty.run_if_due(outages)
+    duty.run_if_due(outages)
     assert len(calls) == 2
-    assert "sweeping" in caplog.text
     assert str(failure) in caplog.text
     broken = isinstance(failure, ZeroDivisionError)
+    assert ("sweeping" in caplog.text) is broken
     assert caplog.records[0].levelno == (logging.ERROR if broken else logging.WARNING)
 
 
 def test_a_duty_is_not_done_before_its_time() -> None:
     calls: list[int] = []
     duty = Duty("sweeping", 3_600.0, lambda: calls.append(1))
-    duty.run_if_due()
-    duty.run_if_due()
+    duty.run_if_due(Outages({}))
+    duty.run_if_due(Outages({}))
     assert calls == [1]
+
+
+def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    away = {"ledger": True, "redis": True}
+
+    def ask(name: str, error: type[Unavailable]) -> None:
+        if away[name]:
+            raise error(f"{name} is away")
+
+    probes = {
+        LedgerUnavailable: partial(ask, "ledger", LedgerUnavailable),
+        RedisUnavailable: partial(ask, "redis", RedisUnavailable),
+    }
+    outages = Outages(probes)
+    duties = [Duty(str(number), 0.0, probe) for number in range(3) for probe in probes.values()]
+
+    def sweep() -> list[str]:
+        with caplog.at_level(logging.INFO):
+            for duty in duties:
+                duty.run_if_due(outages)
+            outages.look()
+        said = list(caplog.messages)
+        caplog.clear()
+        return said
+
+    assert sweep() == [
+        "the ledger does not answer, and what needs it waits: ledger is away",
+        "Redis does not answer, and what needs it waits: redis is away",
+    ]
+    assert sweep() == sweep() == []
+    away["redis"] = False
+    assert [line.partition(" after")[0] for line in sweep()] == ["Redis answers again"]
+    away["ledger"] = False
+    assert [line.partition(" after")[0] for line in sweep()] == ["the ledger answers again"]
+    assert sweep() == []
+    away["ledger"] = True
+    assert len(sweep()) == 1
 
 
 @on_sqlite
@@ -151,12 +190,18 @@ def test_maintenance_waits_for_what_is_away(
         server.stop()
         redis.stop()
         process = service.start("maintenance", {"DATABASE__CONNECT_TIMEOUT_SECONDS": "2"})
-        says(process, "trying again")
+        says(process, "the ledger does not answer")
+        says(process, "Redis does not answer")
+        says(process, "maintenance.watch: database")  # the watch has looked twice, the duties many times
         server.start()
-        says(process, "redis: ")
         redis.start()
         eventually(lambda: service.driver.waiting() == [f"{job_id}_1"], "it is dispatched")
+        says(process, "the ledger answers again")
+        says(process, "Redis answers again")
         assert process.stop() == 0
+        told = process.log(1_000)
+        assert told.count("the ledger does not answer") == 1
+        assert told.count("Redis does not answer") == 1
 
 
 @on_postgresql

@@ -216,3 +216,11 @@ def captures_by_itself() -> list[str]:
 
     sentry_sdk.capture_message("of the task's own")
     return [thread.name for thread in threading.enumerate()]
+
+
+@task(name="isolated_until_told", timeout_seconds=60, isolation="process")
+def isolated_until_told(directory: str) -> None:
+    """Announce the process it has for itself, then run until the test says so."""
+    announce(directory, os.getpid())
+    while not (Path(directory) / "go").exists():
+        time.sleep(0.01)
