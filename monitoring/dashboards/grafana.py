@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-from monitoring.dashboards.description import INSTALLATION, Board, Panel, Place, Query, placed
+from monitoring.dashboards.description import (
+    DIRECTORY,
+    INSTALLATION,
+    Board,
+    Panel,
+    Place,
+    Query,
+    placed,
+)
 
-RUNBOOKS = "https://github.com/jobresults/jobresults/blob/main/docs/runbooks"
-"""Where the pages lie; the rules name the same place."""
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _METRIC_WITH = {
     "queue": "jobresults_queue_jobs",
@@ -20,6 +27,13 @@ _NEW_VERSION = Query(
     " unless count by (version) (jobresults_build_info offset 3m)"
 )
 _PAGES = Query(expr='ALERTS{alertname=~"Jobresults.*", severity="page", alertstate="firing"}')
+
+
+def runbooks_url() -> str:
+    """Where the pages lie: the place the rules name."""
+    text = (DIRECTORY.parent / "rules/absence.yml").read_text(encoding="utf-8")
+    (url, *_) = re.findall(r"runbook_url: (.+)/[\w-]+\.md$", text, re.MULTILINE)
+    return str(url)
 
 
 def document(board: Board) -> str:
@@ -118,12 +132,13 @@ def _variables(board: Board) -> list[dict[str, Any]]:
 
 
 def _runbooks() -> dict[str, Any]:
-    value = {"text": RUNBOOKS, "value": RUNBOOKS}
+    url = runbooks_url()
+    value = {"text": url, "value": url}
     return {
         "name": "runbooks",
         "type": "constant",
         "hide": 2,
-        "query": RUNBOOKS,
+        "query": url,
         "current": value,
         "options": [value | {"selected": True}],
     }

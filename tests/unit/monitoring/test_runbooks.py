@@ -14,7 +14,7 @@ from jobresults.alerts.routing import ANY_RUNBOOK
 from jobresults.jobs import incidents
 from jobresults.settings import Settings
 from jobresults.telemetry.metrics import CATALOGUE
-from monitoring.dashboards.grafana import RUNBOOKS
+from monitoring.dashboards.grafana import runbooks_url
 from tests.services.postgresql_server import PostgresqlServer
 from tests.services.redis_server import RedisServer
 from tests.support.documented_commands import check, commands_in, setting_exists, statements
@@ -59,7 +59,7 @@ def test_each_alert_has_a_page_and_each_page_an_alert() -> None:
     }
     assert PAGES.keys() == {*page_of.values(), *pages_of_incidents()}
     for alert, page in page_of.items():
-        assert ALERTS[alert] == f"{RUNBOOKS}/{page}.md"
+        assert ALERTS[alert] == f"{runbooks_url()}/{page}.md"
     named = {
         (alert, page)
         for page, text in PAGES.items()
