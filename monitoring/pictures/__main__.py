@@ -18,6 +18,7 @@ from monitoring.pictures.processes import ROOT, prometheus, service
 from monitoring.pictures.readings import Prometheus, Window
 
 SECONDS = float(os.environ.get("SECONDS_OF_LOAD", "420"))
+_WARM_UP_SECONDS = 20
 
 with tempfile.TemporaryDirectory(prefix="jr-pictures-") as name, receiver() as port:
     directory = Path(name)
@@ -25,8 +26,8 @@ with tempfile.TemporaryDirectory(prefix="jr-pictures-") as name, receiver() as p
         headers = {"Authorization": f"Bearer {key}"}
         requests.post(f"{url}/v1/callback-secret", headers=headers, timeout=10).raise_for_status()
         callers = Callers(url, key, SECONDS, f"http://127.0.0.1:{port}/callbacks")
-        start = time.time()
         callers.start()
+        start = time.time() + _WARM_UP_SECONDS
         print(f"recording for {SECONDS:.0f} s", flush=True)
         time.sleep(SECONDS)
         window = Window(start, time.time())

@@ -136,8 +136,7 @@ def _chart(panel: Panel, frame: _Frame, reading: Reading, window: Window) -> Ite
         return
     stacked = _stacked(lines) if panel.kind == "stack" else lines
     highest = max(value for points in stacked.values() for _, value in points)
-    highest = min(max(highest, 1e-9), panel.max or highest or 1) if panel.max else highest
-    top = ticks(max(highest * 1.05, _least(panel)), panel.unit)[-1]
+    top = panel.max or ticks(max(highest * 1.05, _least(panel)), panel.unit)[-1]
     yield from _grid(panel, area, top, window)
     colors = {name: _color(panel, name, number) for number, name in enumerate(lines)}
     for name, points in reversed(stacked.items()):
@@ -148,9 +147,8 @@ def _chart(panel: Panel, frame: _Frame, reading: Reading, window: Window) -> Ite
 
 def _least(panel: Panel) -> float:
     """Up to where an axis goes at least: what is nearly 0 must look so."""
-    if panel.max:
-        return panel.max
-    return {"s": 0.005, "short": 1.0, "none": 1.0, "percentunit": 0.002}.get(panel.unit, 0.1)
+    least = {"s": 0.005, "short": 1.0, "none": 1.0, "percentunit": 0.002, "suffix:×": 1.0}
+    return least.get(panel.unit, 0.1)
 
 
 def _stacked(lines: dict[str, Points]) -> dict[str, Points]:

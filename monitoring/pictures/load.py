@@ -89,7 +89,7 @@ class Callers:
         session.post(f"{self._url}/v1/jobs", json=body, timeout=30)
 
     def _burst(self, session: requests.Session, chance: random.Random) -> None:
-        jobs = [{"task": "thumbnail", "params": {"seconds": 0.15}} for _ in range(600)]
+        jobs = [{"task": "thumbnail", "params": {"seconds": 0.15}} for _ in range(300)]
         session.post(f"{self._url}/v1/jobs", json=jobs, timeout=30)
 
     def _look_around(self, session: requests.Session, chance: random.Random) -> None:
