@@ -123,7 +123,7 @@ Index(
     "ix_job_due",
     job.c.due_at_ms,
     postgresql_where=TO_DISPATCH,
-    postgresql_include=["queue"],  # to count by; as a column of its own it would mislead the planner
+    postgresql_include=["queue"],  # to count by; as a column it would mislead the planner
     sqlite_where=TO_DISPATCH,
 )
 Index(

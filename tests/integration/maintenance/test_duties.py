@@ -192,7 +192,7 @@ def test_maintenance_waits_for_what_is_away(
         process = service.start("maintenance", {"DATABASE__CONNECT_TIMEOUT_SECONDS": "2"})
         says(process, "the ledger does not answer")
         says(process, "Redis does not answer")
-        says(process, "maintenance.watch: database")  # the watch has looked twice, the duties many times
+        says(process, "maintenance.watch: database")  # it looks twice, so duties have met it often
         server.start()
         redis.start()
         eventually(lambda: service.driver.waiting() == [f"{job_id}_1"], "it is dispatched")

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.worker.service import SUSPICIOUS, Service, running_service
 from tests.services.process import Process, eventually
 from tests.services.redis_server import RedisServer
-from tests.services.scrape import Scraped, scrape
+from tests.services.scraping import Scrape, scrape
 from tests.services.stack import reserved_port
 
 
@@ -33,13 +33,13 @@ class Metered:
         eventually(lambda: words in process.log(1_000), f"{command} runs")
         return process
 
-    def scrape(self, command: str) -> Scraped:
+    def scrape(self, command: str) -> Scrape:
         return scrape(self.port_of[command])
 
-    def eventually(self, command: str, condition: Callable[[Scraped], bool], what: str) -> Scraped:
+    def eventually(self, command: str, condition: Callable[[Scrape], bool], what: str) -> Scrape:
         """The first scrape of which that holds."""
 
-        def found() -> Scraped | None:
+        def found() -> Scrape | None:
             scraped = self.scrape(command)
             return scraped if condition(scraped) else None
 

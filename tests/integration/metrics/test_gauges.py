@@ -35,7 +35,7 @@ from tests.integration.metrics.conftest import Metered
 from tests.services.postgresql_server import PostgresqlServer
 from tests.services.process import eventually
 from tests.services.redis_server import RedisServer
-from tests.services.scrape import Scraped, collected
+from tests.services.scraping import Scrape, collected
 
 KNOWN = ["default", "unserved"]
 QUEUE_STATES = ("queued", "held", "delayed", "running")
@@ -51,7 +51,7 @@ class Looker:
         looks = looks_of(database, redis, chosen, KNOWN, lambda: self.heartbeat)
         self._sampler = Sampler(self.samples, looks, 0.1)
 
-    def look(self) -> Scraped:
+    def look(self) -> Scrape:
         self._sampler.look()
         return collected(self.samples)
 
@@ -59,7 +59,8 @@ class Looker:
         """The states of a queue that are not empty; all of them are there."""
         found = self.look()
         counts = {
-            state: found.get("queue_jobs", queue=queue, state=state) for state in QUEUE_STATES
+            state: found.get("jobresults_queue_jobs", queue=queue, state=state)
+            for state in QUEUE_STATES
         }
         assert None not in counts.values()
         return {state: count for state, count in counts.items() if count}
@@ -103,19 +104,21 @@ def test_jobs_that_wait_for_turns_are_queued_and_those_over_a_limit_held(
 def test_what_waits_in_a_paused_queue_is_held(driver: Driver, looker: Looker) -> None:
     driver.alter(driver.submit(), due_at_ms=driver.now_ms() - 60_000)
     driver.submit(delay_seconds=600)
-    assert looker.look().get("queue_oldest_seconds", queue="default", state="queued") >= 60
+    assert (
+        looker.look().get("jobresults_queue_oldest_seconds", queue="default", state="queued") >= 60
+    )
     queues.pause(driver.database, "default", "ops")
     assert looker.jobs() == {"held": 1, "delayed": 1}
     found = looker.look()
-    assert found.get("queue_oldest_seconds", queue="default", state="queued") == 0
-    assert found.get("queue_oldest_seconds", queue="default", state="held") >= 60
+    assert found.get("jobresults_queue_oldest_seconds", queue="default", state="queued") == 0
+    assert found.get("jobresults_queue_oldest_seconds", queue="default", state="held") >= 60
 
 
 def test_the_oldest_may_be_due_handed_over_or_waiting_for_its_turn(
     driver: Driver, looker: Looker
 ) -> None:
     def oldest(state: str) -> float:
-        seconds = looker.look().get("queue_oldest_seconds", queue="default", state=state)
+        seconds = looker.look().get("jobresults_queue_oldest_seconds", queue="default", state=state)
         assert seconds is not None
         return seconds
 
@@ -142,7 +145,7 @@ def test_a_queue_that_no_task_has_is_there_while_it_holds_jobs(
     driver.alter(job_id, queue="gone")
     assert looker.jobs("gone") == {"queued": 1}
     driver.alter(job_id, queue="default")
-    assert looker.look().get("queue_jobs", queue="gone", state="queued") is None
+    assert looker.look().get("jobresults_queue_jobs", queue="gone", state="queued") is None
 
 
 @pytest.mark.parametrize(("jobs", "made_at"), [(10_000, [100.0, 101.0]), (10_001, [100.0, 111.0])])
@@ -177,21 +180,24 @@ def test_workers_are_those_in_the_register_whose_lease_is_not_over(
         redis.hset(f"rq:worker:{name}", mapping=fields)
     redis.zadd("rq:wip:default", {"over:1": 1})
     found = looker.look()
-    assert found.all("workers") == {
+    assert found.all("jobresults_workers") == {
         ("default", "busy"): 1,
         ("default", "idle"): 2,
         ("unserved", "busy"): 0,
         ("unserved", "idle"): 1,
     }
-    age = found.get("worker_heartbeat_age_max_seconds", queue="default", state="idle")
+    age = found.get("jobresults_worker_heartbeat_age_max_seconds", queue="default", state="idle")
     assert age is not None
     assert 20 <= age < 60
     assert redis.scard("rq:workers:default") == 4, "looking cleans nothing up"
     assert redis.zcard("rq:wip:default") == 1
     redis.delete("rq:worker:a")
     found = looker.look()
-    assert found.get("workers", queue="default", state="busy") == 0
-    assert found.get("worker_heartbeat_age_max_seconds", queue="default", state="busy") is None
+    assert found.get("jobresults_workers", queue="default", state="busy") == 0
+    assert (
+        found.get("jobresults_worker_heartbeat_age_max_seconds", queue="default", state="busy")
+        is None
+    )
 
 
 @on_sqlite
@@ -203,17 +209,26 @@ def test_evictions_are_redis_own_count_from_the_first_look_on(
         for number in range(60):
             redis.set(f"k{number}", b"x" * 100_000)
         looker = Looker(database, redis)
-        assert collected(looker.samples).get("redis_evicted_keys_total") is None
+        assert collected(looker.samples).get("jobresults_redis_evicted_keys_total") is None
         found = looker.look()
         evicted = redis.info("stats")["evicted_keys"]
-        assert found.get("redis_evicted_keys_total") == evicted > 0
-        assert found.get("redis_memory_max_bytes") == 3 * 2**20
-        assert found.get("redis_memory_used_bytes") > 10**6
+        assert found.get("jobresults_redis_evicted_keys_total") == evicted > 0
+        assert found.get("jobresults_redis_memory_max_bytes") == 3 * 2**20
+        assert found.get("jobresults_redis_memory_used_bytes") > 10**6
     server.stop()
 
 
-ABOUT_REDIS = ("workers", "redis_memory_used_bytes", "redis_evicted_keys_total", "alert_groups")
-ABOUT_LEDGER = ("queue_jobs", "queue_oldest_seconds", "callback_oldest_seconds")
+ABOUT_REDIS = (
+    "jobresults_workers",
+    "jobresults_redis_memory_used_bytes",
+    "jobresults_redis_evicted_keys_total",
+    "jobresults_alert_groups",
+)
+ABOUT_LEDGER = (
+    "jobresults_queue_jobs",
+    "jobresults_queue_oldest_seconds",
+    "jobresults_callback_oldest_seconds",
+)
 
 
 @pytest.mark.postgresql
@@ -233,8 +248,8 @@ def test_what_cannot_be_known_is_absent_and_comes_back(
         def up() -> tuple[float | None, float | None]:
             found = looker.look()
             return (
-                found.get("up_dependency", dependency="ledger"),
-                found.get("up_dependency", dependency="redis"),
+                found.get("jobresults_up_dependency", dependency="ledger"),
+                found.get("jobresults_up_dependency", dependency="redis"),
             )
 
         assert (up(), seen(ABOUT_REDIS + ABOUT_LEDGER)) == ((1, 1), {True})
@@ -254,9 +269,9 @@ def test_what_was_found_too_long_ago_is_gone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     samples = Samples([metrics.CALLBACK_OLDEST])
     samples.put("callbacks", {metrics.CALLBACK_OLDEST: {(): 7.0}}, valid_seconds=10)
-    assert collected(samples).get("callback_oldest_seconds") == 7
+    assert collected(samples).get("jobresults_callback_oldest_seconds") == 7
     now[0] += 10
-    assert collected(samples).get("callback_oldest_seconds") is None
+    assert collected(samples).get("jobresults_callback_oldest_seconds") is None
 
 
 def test_a_look_that_breaks_is_told_once_and_hides_no_other(
@@ -274,7 +289,7 @@ def test_a_look_that_breaks_is_told_once_and_hides_no_other(
     sampler = Sampler(samples, looks, 1)
     sampler.look()
     sampler.look()
-    assert collected(samples).get("callback_oldest_seconds") == 1
+    assert collected(samples).get("jobresults_callback_oldest_seconds") == 1
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
     assert caplog.messages == ["metrics lack a: oops", "metrics lack b: canceled"]
 
@@ -286,11 +301,11 @@ def test_a_flush_of_redis_is_seen_and_made_good(metered: Metered) -> None:
     ids = [service.submit("echo", value=number) for number in range(20)]
     before = metered.eventually(
         "maintenance",
-        lambda now: now.get("queue_jobs", queue="default", state="queued") == 20,
+        lambda now: now.get("jobresults_queue_jobs", queue="default", state="queued") == 20,
         "they are queued",
     )
-    assert before.get("redispatched_total", reason="lost") == 0
-    assert before.all("workers").keys() >= {("default", "idle"), ("unserved", "idle")}
+    assert before.get("jobresults_redispatched_total", reason="lost") == 0
+    assert before.all("jobresults_workers").keys() >= {("default", "idle"), ("unserved", "idle")}
     service.driver.redis.flushall()
     metered.start("worker")
     for job_id in ids:
@@ -298,9 +313,9 @@ def test_a_flush_of_redis_is_seen_and_made_good(metered: Metered) -> None:
     metered.eventually(
         "maintenance",
         lambda now: (
-            now.get("redispatched_total", reason="lost") == 20
-            and now.get("workers", queue="default", state="idle") == 1
-            and now.get("queue_jobs", queue="default", state="queued") == 0
+            now.get("jobresults_redispatched_total", reason="lost") == 20
+            and now.get("jobresults_workers", queue="default", state="idle") == 1
+            and now.get("jobresults_queue_jobs", queue="default", state="queued") == 0
         ),
         "all were dispatched again, the worker is there, and nothing waits",
     )

@@ -24,15 +24,15 @@ from tests.integration.hands import Hands
 from tests.integration.metrics.conftest import Metered
 from tests.integration.worker.odd_tasks import announced
 from tests.services.process import eventually
-from tests.services.scrape import Scraped, collected
+from tests.services.scraping import Scrape, collected
 
 pytestmark = on_sqlite
 DEFAULT = "default"
 
 
-def has_ended(before: Scraped, count: int) -> Callable[[Scraped], bool]:
+def has_ended(before: Scrape, count: int) -> Callable[[Scrape], bool]:
     """So many jobs more than before."""
-    return lambda after: sum(after.rise(before, "jobs_ended_total").values()) == count
+    return lambda after: sum(after.rise(before, "jobresults_jobs_ended_total").values()) == count
 
 
 def test_each_way_to_end_is_counted_once(shared: Metered, tmp_path: Path) -> None:
@@ -45,18 +45,18 @@ def test_each_way_to_end_is_counted_once(shared: Metered, tmp_path: Path) -> Non
     cancellation.cancel(service.database, canceled)
     service.ended(canceled)
     after = shared.eventually("worker", has_ended(before, 5), "five jobs are counted")
-    assert after.rise(before, "jobs_ended_total") == {
+    assert after.rise(before, "jobresults_jobs_ended_total") == {
         ("succeeded", DEFAULT, "echo"): 1,
         ("failed", DEFAULT, "fails"): 1,
         ("timeout", DEFAULT, "never_ends"): 1,
         ("killed", DEFAULT, "is_killed"): 1,
         ("canceled", DEFAULT, "stops_when_asked"): 1,
     }
-    assert after.rise(before, "job_attempts_retried_total") == {
+    assert after.rise(before, "jobresults_job_attempts_retried_total") == {
         ("failed", "fails"): 1,
         ("killed", "is_killed"): 1,
     }
-    runs = after.rise(before, "job_run_seconds_count")
+    runs = after.rise(before, "jobresults_job_run_seconds_count")
     assert runs == {
         ("echo",): 1,
         ("fails",): 2,
@@ -64,8 +64,8 @@ def test_each_way_to_end_is_counted_once(shared: Metered, tmp_path: Path) -> Non
         ("is_killed",): 2,
         ("stops_when_asked",): 1,
     }
-    assert after.rise(before, "job_wait_seconds_count") == {(DEFAULT,): 7}
-    assert after.rise(before, "job_run_seconds_sum")["never_ends",] >= 0.3
+    assert after.rise(before, "jobresults_job_wait_seconds_count") == {(DEFAULT,): 7}
+    assert after.rise(before, "jobresults_job_run_seconds_sum")["never_ends",] >= 0.3
 
 
 def test_an_executor_that_somebody_kills_is_counted(shared: Metered, tmp_path: Path) -> None:
@@ -79,8 +79,10 @@ def test_an_executor_that_somebody_kills_is_counted(shared: Metered, tmp_path: P
     service.ended(job_id)
     after = shared.eventually("worker", has_ended(before, 1), "it is counted")
     labels = ("killed", DEFAULT, "runs_until_told")
-    assert after.rise(before, "jobs_ended_total") == {labels: 1}
-    assert after.rise(before, "job_attempts_retried_total") == {("killed", "runs_until_told"): 2}
+    assert after.rise(before, "jobresults_jobs_ended_total") == {labels: 1}
+    assert after.rise(before, "jobresults_job_attempts_retried_total") == {
+        ("killed", "runs_until_told"): 2
+    }
 
 
 def test_a_thousand_jobs_are_a_thousand(shared: Metered) -> None:
@@ -88,13 +90,15 @@ def test_a_thousand_jobs_are_a_thousand(shared: Metered) -> None:
     for number in range(1_000):
         service.submit("echo", value=number)
     after = shared.eventually("worker", has_ended(before, 1_000), "all are counted")
-    assert after.rise(before, "jobs_ended_total") == {("succeeded", DEFAULT, "echo"): 1_000}
-    assert after.rise(before, "job_wait_seconds_count") == {(DEFAULT,): 1_000}
-    assert after.rise(before, "job_run_seconds_count") == {("echo",): 1_000}
-    assert after.rise(before, "result_bytes_count") == {(): 1_000}
+    assert after.rise(before, "jobresults_jobs_ended_total") == {
+        ("succeeded", DEFAULT, "echo"): 1_000
+    }
+    assert after.rise(before, "jobresults_job_wait_seconds_count") == {(DEFAULT,): 1_000}
+    assert after.rise(before, "jobresults_job_run_seconds_count") == {("echo",): 1_000}
+    assert after.rise(before, "jobresults_result_bytes_count") == {(): 1_000}
     digits = sum(len(str(number)) for number in range(1_000))
-    assert after.rise(before, "result_bytes_sum") == {(): digits}
-    assert after.rise(before, "ledger_fenced_writes_total") == {}
+    assert after.rise(before, "jobresults_result_bytes_sum") == {(): digits}
+    assert after.rise(before, "jobresults_ledger_fenced_writes_total") == {}
 
 
 @pytest.mark.parametrize("task", ["runs_until_told", "isolated_until_told"])
@@ -126,8 +130,8 @@ def test_what_a_dead_worker_leaves_is_counted_by_maintenance(metered: Metered, g
     service.ended(last)
     lost = ("worker_lost", DEFAULT, "waits_for_file")
     after = metered.eventually("maintenance", has_ended(before, 1), "it is counted")
-    assert after.rise(before, "jobs_ended_total") == {lost: 1}
-    assert after.rise(before, "job_attempts_retried_total") == {}
+    assert after.rise(before, "jobresults_jobs_ended_total") == {lost: 1}
+    assert after.rise(before, "jobresults_job_attempts_retried_total") == {}
 
     metered.start("worker")
     first = service.running("leaves_a_mark", path=str(gate.parent / "marks"), gate=str(gate))
@@ -136,7 +140,7 @@ def test_what_a_dead_worker_leaves_is_counted_by_maintenance(metered: Metered, g
     retried = {("worker_lost", "leaves_a_mark"): 1}
     metered.eventually(
         "maintenance",
-        lambda now: now.rise(before, "job_attempts_retried_total") == retried,
+        lambda now: now.rise(before, "jobresults_job_attempts_retried_total") == retried,
         "the retry is counted",
     )
 
@@ -154,13 +158,13 @@ def test_a_word_after_the_verdict_is_fenced_and_not_counted_again(
     settle(driver, Tally(CATALOG), claimed)
     after = collected(metrics.JOBS_ENDED, metrics.LEDGER_FENCED_WRITES)
     labels = {"task": "is_incoherent", "queue": DEFAULT, "outcome": verdict}
-    assert after.get("jobs_ended_total", **labels) == 1 + (
-        counted.get("jobs_ended_total", **labels) or 0
+    assert after.get("jobresults_jobs_ended_total", **labels) == 1 + (
+        counted.get("jobresults_jobs_ended_total", **labels) or 0
     )
-    assert sum(after.all("jobs_ended_total").values()) == 1 + sum(
-        counted.all("jobs_ended_total").values()
+    assert sum(after.all("jobresults_jobs_ended_total").values()) == 1 + sum(
+        counted.all("jobresults_jobs_ended_total").values()
     )
-    fenced = "ledger_fenced_writes_total"
+    fenced = "jobresults_ledger_fenced_writes_total"
     before = counted.get(fenced, reason="outcome") or 0
     assert after.get(fenced, reason="outcome") == 1 + before
 
@@ -182,4 +186,4 @@ def test_copies_of_a_dispatch_are_fenced(driver: Driver) -> None:
     for _ in range(3):
         tally.settled([], hands.settle(taken))
     after = collected(metrics.LEDGER_FENCED_WRITES)
-    assert after.rise(before, "ledger_fenced_writes_total") == {("claim",): 2}
+    assert after.rise(before, "jobresults_ledger_fenced_writes_total") == {("claim",): 2}

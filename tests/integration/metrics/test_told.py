@@ -28,7 +28,7 @@ from tests.integration.webhooks.conftest import (
 )
 from tests.services.process import eventually
 from tests.services.receiver import Reply, running_receiver
-from tests.services.scrape import collected
+from tests.services.scraping import collected
 from tests.support.recording_sink import RecordingSink
 
 
@@ -95,13 +95,15 @@ def test_messages_are_counted_by_what_the_sink_made_of_them(world: World) -> Non
     world.log()
     world.run(courier, seconds=700)
     after = collected(*counted)
-    assert after.rise(before, "alert_notifications_total") == {
+    assert after.rise(before, "jobresults_alert_notifications_total") == {
         ("failed", "counted"): 1,
         ("refused", "counted"): 2,
         ("sent", "counted"): 1,
     }
-    assert after.rise(before, "alert_delivery_seconds_count") == {("counted",): 4}
-    assert after.rise(before, "alert_dropped_total") == {("refused",): 1}, "the second is the same"
+    assert after.rise(before, "jobresults_alert_delivery_seconds_count") == {("counted",): 4}
+    assert after.rise(before, "jobresults_alert_dropped_total") == {("refused",): 1}, (
+        "the second is the same"
+    )
 
 
 def test_events_are_counted_once_they_are_handed_over(redis_url: str) -> None:
@@ -113,7 +115,7 @@ def test_events_are_counted_once_they_are_handed_over(redis_url: str) -> None:
         Count(HEARTBEAT_KEY, "error", 1, 1, 2),
     ]
     transport.send(Batch(1, counts))
-    rise = collected(metrics.ALERT_EVENTS).rise(before, "alert_events_total")
+    rise = collected(metrics.ALERT_EVENTS).rise(before, "jobresults_alert_events_total")
     assert rise == {("error",): 3, ("critical",): 1}
 
 
@@ -132,7 +134,7 @@ def test_callbacks_are_counted_by_how_each_attempt_ended(driver: Driver) -> None
         deliveries.start()
         eventually(lambda: {row.state for row in callbacks(driver)}.isdisjoint(["pending"]), "done")
         deliveries.stop(5)
-    assert collected(metrics.CALLBACKS).rise(before, "callbacks_total") == {
+    assert collected(metrics.CALLBACKS).rise(before, "jobresults_callbacks_total") == {
         ("delivered",): 1,
         ("failed",): 2,
         ("given_up",): 2,
