@@ -97,7 +97,7 @@ def _prometheus(directory: Path, ports: dict[str, int]) -> Path:
             for rule in group["rules"]:
                 rule.pop("for", None)
         (directory / "rules" / file.name).write_text(yaml.safe_dump(document))
-    configuration = yaml.safe_load((MONITORING / "prometheus-up.yml").read_text())
+    configuration = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     for job in configuration["scrape_configs"]:
         kind = job["job_name"].removeprefix("jobresults-")
