@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ PROJECT := $(VENV)/.stamps/project-$(call checksum,pyproject.toml dictconfig_log
 REDIS := $(VENV)/.stamps/redis-$(call checksum,requirements/embedded-redis.txt)
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
 
 install: $(PROJECT) $(REDIS) ## Set up .venv from the hashed lock file, with the jobresults command in it
 	@:
@@ -61,6 +61,12 @@ bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs o
 
 rules: install ## Write the Kubernetes copy of monitoring/rules; RUNBOOKS=https://… lets all alerts link to pages there
 	@$(BIN)/python -m monitoring.prometheus_rule $(RUNBOOKS)
+
+dashboards: install ## Write monitoring/dashboards/*.json from their descriptions beside them
+	@$(BIN)/python -m monitoring.dashboards
+
+pictures: install ## Run the service under load, draw docs/pictures/dashboard-*.svg; 8 min; needs prometheus
+	@$(BIN)/python -m monitoring.pictures
 
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv

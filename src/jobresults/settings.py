@@ -46,6 +46,7 @@ ALERT_LINK_FIELDS = frozenset(
         "customer",
         "client",
         "sentry_event_id",
+        "runbook",
     ]
 )
 

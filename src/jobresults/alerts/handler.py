@@ -18,7 +18,8 @@ class AlertHandler(logging.Handler):
     `alert`. No I/O and no lock, so it can stall nobody.
 
     `extra` may also hold `alert_key` (events with the same key are one problem), `alert_title`,
-    `alert_frames` (a traceback that came from elsewhere), `queue`, `http_route`,
+    `alert_frames` (a traceback that came from elsewhere), `alert_runbook` (the name of a page of
+    docs/runbooks), `queue`, `http_route`,
     `sentry_event_id` and the fields of the logging context. A record that passes several of these
     handlers counts once.
     """

@@ -55,6 +55,8 @@ class Sample:
     customer: str | None = None
     client: str | None = None
     sentry_event_id: str | None = None
+    runbook: str | None = None
+    """Which page of docs/runbooks is about it; None: the one for all that has none."""
     cause: str | None = None
     """What is out of reach if this only follows from it: "redis" or "database"."""
 

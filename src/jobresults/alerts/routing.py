@@ -11,6 +11,9 @@ from jobresults.alerts.model import Group, Links, Sample
 from jobresults.settings import AlertLinksSettings, AlertRoute, AlertsSettings
 
 SLACK, EMAIL = "slack", "email"
+ANY_RUNBOOK = "unforeseen-error"
+"""The page about errors that have none of their own."""
+
 _NO_ROUTE = AlertRoute.model_construct()
 SilenceLink = Callable[[Group], str | None]
 
@@ -57,6 +60,7 @@ def _filled(template: str | None, group: Group) -> str | None:
         return None
     fields = {
         **asdict(group.sample),
+        "runbook": group.sample.runbook or ANY_RUNBOOK,
         "fingerprint": group.fingerprint,
         "service": group.service,
         "environment": group.environment,

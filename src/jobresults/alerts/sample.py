@@ -33,6 +33,7 @@ def describe(record: logging.LogRecord) -> dict[str, Any]:
         "title": _text(hide(str(title)).partition("\n")[0], _MAX_TITLE_CHARACTERS),
         "message": _text(message, _MAX_MESSAGE_CHARACTERS),
         "logger": record.name,
+        "runbook": attributes.get("alert_runbook"),
         "frames": hide(frames)[-_MAX_TRACE_CHARACTERS:].encode("utf-8", "replace").decode(),
         "cause": None if error is None else fingerprint.cause_of(error),
     }

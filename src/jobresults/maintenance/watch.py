@@ -33,8 +33,11 @@ _SIGHTINGS = 2
 
 @dataclass(frozen=True)
 class Finding:
-    """A condition that holds now. `key` tells it from others, `text` says it with its numbers."""
+    """A condition that holds now. `key` tells it from others, `text` says it with its numbers,
+    `runbook` is its page of docs/runbooks.
+    """
 
+    runbook: str
     key: str
     title: str
     text: str
@@ -85,7 +88,8 @@ class Watch:
             workers = {queue: count_workers(self._redis, queue) for queue in self._queues}
             share = memory_share(self._redis)
         except RedisUnavailable as error:
-            yield _down("redis_down", "Redis is down: jobs are dispatched late", error.detail)
+            title = "Redis is down: jobs are dispatched late"
+            yield _down("redis-down", "redis_down", title, error.detail)
         try:
             paused = queues.paused(self._database)
             waits = {
@@ -94,13 +98,15 @@ class Watch:
                 if queue not in paused
             }
         except LedgerUnavailable as error:
-            yield _down("database_down", "The database is down: no job is accepted", error.detail)
+            title = "The database is down: no job is accepted"
+            yield _down("ledger-down", "database_down", title, error.detail)
         if workers is not None and waits is not None:
             for queue, seconds in waits.items():
                 yield from self._queue(queue, workers[queue], seconds)
         if share is not None and share > self._settings.redis_memory_share:
             text = f"Redis uses {share:.0%} of its memory limit"
-            yield Finding("condition:redis_memory", "Redis runs out of memory", text)
+            title = "Redis runs out of memory"
+            yield Finding("redis-memory-high", "condition:redis_memory", title, text)
         for what, path in self._places:
             yield from self._disk(what, path)
 
@@ -110,6 +116,7 @@ class Watch:
             return
         if workers == 0:
             yield Finding(
+                "no-workers",
                 f"condition:no_workers:{queue}",
                 f"No worker serves queue {queue}, and jobs wait",
                 f"no worker serves queue {queue}; its oldest job waits for {waited_seconds:.0f} s",
@@ -119,6 +126,7 @@ class Watch:
         elif waited_seconds > self._settings.queue_oldest_seconds:
             limit_seconds = self._settings.queue_oldest_seconds
             yield Finding(
+                "queue-too-old",
                 f"condition:queue_oldest:{queue}",
                 f"Jobs of queue {queue} wait too long",
                 f"the oldest job of queue {queue} waits for {waited_seconds:.0f} s; "
@@ -135,7 +143,7 @@ class Watch:
         if share > self._settings.disk_share:
             title = f"The disk of the {what} runs full"
             text = f"the disk of the {what} ({path}) is {share:.0%} full"
-            yield Finding(f"condition:disk:{what}", title, text)
+            yield Finding("disk-full", f"condition:disk:{what}", title, text)
 
 
 def _places(settings: Settings) -> list[tuple[str, Path]]:
@@ -150,14 +158,15 @@ def _places(settings: Settings) -> list[tuple[str, Path]]:
     return places
 
 
-def _down(name: str, title: str, detail: str) -> Finding:
-    return Finding(f"condition:{name}", title, detail, logging.CRITICAL)
+def _down(runbook: str, name: str, title: str, detail: str) -> Finding:
+    return Finding(runbook, f"condition:{name}", title, detail, logging.CRITICAL)
 
 
 def _tell(finding: Finding) -> None:
     extra = {
         "alert_key": finding.key,
         "alert_title": finding.title,
+        "alert_runbook": finding.runbook,
         "queue": finding.queue,
     }
     logger.log(finding.level, "%s", finding.text, extra=extra)

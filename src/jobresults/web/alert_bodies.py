@@ -133,6 +133,7 @@ class SampleBody(BaseModel):
     customer: str | None
     client: str | None
     sentry_event_id: str | None
+    runbook: str | None = Field(description="Its page of docs/runbooks, if it has one of its own")
     cause: str | None = Field(description="What is out of reach, if it only follows from that")
 
 

@@ -202,7 +202,11 @@ def _tell(item: Claim, sent: Sent, state: str | None) -> None:
             host,
             item.attempts,
             sent.error,
-            extra={"alert_key": "callback_given_up", "alert_title": f"Callbacks to {host} fail"},
+            extra={
+                "alert_key": "callback_given_up",
+                "alert_title": f"Callbacks to {host} fail",
+                "alert_runbook": "callback-given-up",
+            },
         )
     elif state == "stopped":
         logger.warning("callback %s to %s is stopped: %s", item.id, host, sent.error)

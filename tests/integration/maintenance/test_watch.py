@@ -174,6 +174,7 @@ def test_a_condition_is_told_at_its_second_sighting_and_then_at_every_interval(
     assert record.levelno == logging.CRITICAL
     assert vars(record)["alert_key"] == "condition:no_workers:default"
     assert vars(record)["alert_title"] == "No worker serves queue default, and jobs wait"
+    assert vars(record)["alert_runbook"] == "no-workers"
     assert vars(record)["queue"] == "default"
 
 

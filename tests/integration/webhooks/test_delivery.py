@@ -132,6 +132,7 @@ def test_what_nobody_takes_is_given_up_and_alerted_without_its_url(
         eventually(lambda: "given up" in caplog.text, "it is logged")
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.__dict__["alert_key"] == "callback_given_up"
+    assert record.__dict__["alert_runbook"] == "callback-given-up"
     assert "after 3 attempts: HTTP status 500" in record.getMessage()
     assert "/never" not in caplog.text
 

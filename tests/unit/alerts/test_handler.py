@@ -130,13 +130,18 @@ def test_the_sample_tells_what_was_bound(
         try:
             {}["missing"]
         except KeyError:
-            log.exception("lookup of %s\nfailed", "x", extra={"queue": "q", "http_route": "/r"})
+            extra = {"queue": "q", "http_route": "/r", "alert_runbook": "my-page"}
+            log.exception("lookup of %s\nfailed", "x", extra=extra)
     assert alerts.flush(5)
     (count,) = taker.counts
     assert count.sample is not None
     expected = {"request_id": "r1", "job_id": "j1", "task": "score", "customer": "acme"}
     expected |= {"attempt": 2, "queue": "q", "http_route": "/r", "logger": log.name}
-    expected |= {"title": "KeyError: 'missing'", "message": "lookup of x\nfailed"}
+    expected |= {
+        "runbook": "my-page",
+        "title": "KeyError: 'missing'",
+        "message": "lookup of x\nfailed",
+    }
     assert expected.items() <= count.sample.items()
     assert "test_the_sample_tells_what_was_bound" in count.sample["frames"]
     assert count.sample["frames"].endswith("KeyError: 'missing'")

@@ -74,6 +74,17 @@ def test_links_are_filled_and_quoted_and_left_out_if_something_is_missing() -> N
     assert links_of(group(), AlertRoute.model_construct(), AlertLinksSettings()).job is None
 
 
+def test_the_page_of_an_incident_is_linked_and_one_for_all_that_have_none() -> None:
+    settings = AlertLinksSettings(runbook_url="https://docs/runbooks/{runbook}.md")
+    route = AlertRoute.model_construct()
+    ours = group(runbook="no-workers")
+    assert links_of(ours, route, settings).runbook == "https://docs/runbooks/no-workers.md"
+    other = links_of(group(), route, settings)
+    assert other.runbook == "https://docs/runbooks/unforeseen-error.md"
+    own = AlertRoute(queue="q", runbook="https://own")
+    assert links_of(ours, own, settings).runbook == "https://own"
+
+
 @pytest.mark.parametrize("url", ["https://l/{nothing}", "https://l/{", "https://l/{}"])
 def test_a_link_with_an_unknown_field_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="logs_url"):

@@ -1,0 +1,3 @@
+"""Draws the dashboards for the documents, from a run of the real service watched by a real
+Prometheus: `make pictures`.
+"""

@@ -1,0 +1,197 @@
+"""Whether the commands of a document could be run: every program, subcommand, option, route and
+name in them is held against what there is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import click
+import yaml
+from werkzeug.routing import Map, Rule
+
+from jobresults.cli.main import main
+from jobresults.settings import Settings
+from jobresults.web.app import ROUTES
+
+ROOT = Path(__file__).parents[3]
+_ID = "01948f2e-7a1b-7c3d-8e4f-0123456789ab"
+# What a reader puts in.
+STANDING_FOR = {
+    "CALLBACK_ID": _ID,
+    "COMPONENT": "web",
+    "CUSTOMER": "acme",
+    "DATABASE_URL": "postgresql:///jobresults",
+    "FINGERPRINT": "9d1c0f2e9d1c0f2e",
+    "JOBS": "https://jobs.example.com",
+    "JOB_ID": _ID,
+    "KEY": "jr_key",
+    "KEY_ID": "0123456789ab",
+    "NAMESPACE": "jobresults-production",
+    "NODE": "node-1",
+    "PID": "1",
+    "POD": "web-0",
+    "QUEUE": "default",
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "REQUEST_ID": "r1",
+    "SUBSCRIPTION_ID": _ID,
+    "TASK": "score",
+    "WORKER": "worker-1",
+}
+# Of Prometheus, Alertmanager and each process' own port.
+_OTHER_PATHS = {"9090": {"/-/ready"}, "9093": {"/-/ready"}, "9100": {"/metrics"}}
+_PLAIN = {"df", "du", "grep", "tail"}
+_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_URLS = Map(
+    [
+        Rule(route.path, endpoint=number, methods=[route.method])
+        for number, route in enumerate(ROUTES)
+    ]
+)
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """The words of each command in its `console` blocks; pipes are taken apart."""
+    for block in _BLOCK.findall(text):
+        for line in block.splitlines():
+            assert line.startswith("$ "), f"not a command: {line}"
+            lexer = shlex.shlex(_filled(line[2:]), posix=True, punctuation_chars="|")
+            lexer.whitespace_split = True
+            words: list[str] = []
+            for word in lexer:
+                if word != "|":
+                    words.append(word)
+                    continue
+                yield words
+                words = []
+            yield words
+
+
+def check(words: list[str]) -> None:
+    """One command.
+
+    Raises:
+        AssertionError: something in it does not exist.
+    """
+    program, *arguments = words
+    if program not in _PLAIN:
+        assert program in _CHECKS, f"unknown program {program}"
+        _CHECKS[program](arguments)
+
+
+def statements(words: list[str]) -> list[str]:
+    """What a psql command runs."""
+    return [words[at + 1] for at, word in enumerate(words) if word == "-c"]
+
+
+def setting_exists(path: str) -> bool:
+    """Whether `section.key` is a setting."""
+    model: object = Settings
+    for name in path.split("."):
+        fields = getattr(model, "model_fields", {})
+        if name not in fields:
+            return False
+        model = fields[name].annotation
+    return True
+
+
+def _filled(line: str) -> str:
+    return re.sub(r"\$([A-Z_]+)\b", lambda found: STANDING_FOR[found[1]], line)
+
+
+def _jobresults(arguments: list[str]) -> None:
+    command: click.Command = main
+    parent = None
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        parent = click.Context(command, parent=parent, info_name=name)
+        found = command.get_command(parent, name)
+        assert found is not None, f"no command {name}"
+        command = found
+    try:
+        command.make_context(command.name, arguments, parent=parent)
+    except click.UsageError as error:
+        raise AssertionError(error.format_message()) from error
+
+
+def _curl(arguments: list[str]) -> None:
+    method = arguments[arguments.index("-X") + 1] if "-X" in arguments else "GET"
+    (url,) = (urlsplit(word) for word in arguments if word.startswith("http"))
+    if url.hostname == "127.0.0.1":
+        assert url.path in _OTHER_PATHS[str(url.port)], url
+        return
+    number, _ = _URLS.bind("x").match(url.path, method=method)
+    route = ROUTES[number]
+    known = {*route.parameters, *(route.query.model_fields if route.query else ())}
+    assert set(parse_qs(url.query)) <= known, url
+    if route.query is not None:
+        route.query.model_validate(
+            {
+                name: values if name in route.repeatable else values[0]
+                for name, values in parse_qs(url.query).items()
+            }
+        )
+
+
+def _kubectl(arguments: list[str]) -> None:
+    own, after = arguments, None
+    if "--" in arguments:
+        at = arguments.index("--")
+        own, after = arguments[:at], arguments[at + 1 :]
+    objects = _objects()
+    for kind, name in re.findall(r"\b(deployment|job|hpa)[s]?[/ ](\w+)", " ".join(own)):
+        kind = "horizontalpodautoscaler" if kind == "hpa" else kind
+        assert (kind, name) in objects, f"no {kind} {name}"
+    for word in own:
+        if word.startswith("app.kubernetes.io/component="):
+            assert ("deployment", word.partition("=")[2]) in objects, word
+    if "-k" in own:
+        assert (ROOT / own[own.index("-k") + 1] / "kustomization.yaml").is_file()
+    if "-p" in own:
+        json.loads(own[own.index("-p") + 1])
+    if after:
+        check(after)
+
+
+def _objects() -> set[tuple[str, str]]:
+    """Kind and name of each Kubernetes object."""
+    return {
+        (found["kind"].lower(), found["metadata"]["name"])
+        for path in (ROOT / "k8s").rglob("*.yaml")
+        for found in yaml.safe_load_all(path.read_text())
+        if found and "metadata" in found
+    }
+
+
+def _printenv(arguments: list[str]) -> None:
+    (name,) = arguments
+    path = name.removeprefix("JOBRESULTS_").removesuffix("_FILE").lower().replace("__", ".")
+    assert setting_exists(path), name
+
+
+def _psql(arguments: list[str]) -> None:
+    assert statements(arguments), "nothing to run"  # the statements themselves are run by a test
+
+
+def _redis_cli(arguments: list[str]) -> None:
+    assert arguments[0] == "-u", "which Redis?"
+
+
+def _promtool(arguments: list[str]) -> None:
+    assert arguments[:2] == ["query", "instant"], arguments
+
+
+_CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "curl": _curl,
+    "jobresults": _jobresults,
+    "kubectl": _kubectl,
+    "printenv": _printenv,
+    "promtool": _promtool,
+    "psql": _psql,
+    "redis-cli": _redis_cli,
+}
