@@ -16,7 +16,7 @@ from tests.monitoring.shipped import ALERTS, rules
 
 # The one alert that fires for ever.
 ALWAYS = "JobresultsWatchdog"
-CONFIGURATIONS = ("prometheus.yml", "prometheus-up.yml")
+CONFIGURATIONS = ("prometheus-compose.yml", "prometheus.yml")
 
 # A metric of ours in an expression, and the labels it is chosen by.
 _SELECTOR = re.compile(r"\b(jobresults_\w+?)(?:_bucket|_count|_sum)?\b(?:\{([^}]*)\})?(?![\w])")
