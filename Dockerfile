@@ -1,21 +1,21 @@
 # The image of every process of the service: jobresults web | worker | maintenance | migrate.
-FROM python:3.12-slim AS base
+FROM python:3.13-slim AS base
 
 FROM base AS builder
-# otel.txt: with OpenTelemetry, for traces.
-ARG REQUIREMENTS=run.txt
 WORKDIR /build
 # The dependencies change seldom: a layer of their own. Only wheels, since building from source would
-# fetch build tools that no hash pins. pip and the build backend stay behind in this stage's own Python.
-COPY requirements/build.txt requirements/${REQUIREMENTS} requirements/
-RUN python -m venv --without-pip /opt/jobresults \
-    && python -m pip install --no-cache-dir --no-deps --only-binary=:all: --require-hashes -r requirements/build.txt \
-    && python -m pip --python /opt/jobresults/bin/python install --no-cache-dir --no-deps --only-binary=:all: \
-       --require-hashes -r requirements/${REQUIREMENTS}
+# fetch build tools that no hash pins. pip and the build backend stay behind in an environment of this stage.
+COPY requirements/build.txt requirements/otel.txt requirements/
+RUN python -m venv /opt/build && python -m venv --without-pip /opt/jobresults \
+    && /opt/build/bin/pip install --no-cache-dir --no-deps --only-binary=:all: --require-hashes -r requirements/build.txt \
+    && /opt/build/bin/pip --python /opt/jobresults/bin/python install --no-cache-dir --no-compile --no-deps \
+       --only-binary=:all: --require-hashes -r requirements/otel.txt
 COPY pyproject.toml README.md dictconfig_logging.py gunicorn.conf.py wsgi_app.py ./
 COPY src src
-RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && python -m pip --python /opt/jobresults/bin/python install --no-cache-dir --no-deps /wheels/*.whl
+# Compiled here, as the root file system is read-only there; by content, so that the same source gives the same bytes.
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /opt/build/bin/pip --python /opt/jobresults/bin/python install --no-cache-dir --no-compile --no-deps /wheels/*.whl \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/jobresults/lib
 
 FROM base AS runtime
 LABEL org.opencontainers.image.title="jobresults" \

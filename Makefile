@@ -1,11 +1,12 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures image image-base image-test lock
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+IMAGE := jobresults:0.1.0
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 REDIS_SERVER := $(VENV)/lib/jobresults/redis-server
 
@@ -67,6 +68,18 @@ dashboards: install ## Write monitoring/dashboards/*.json from their description
 
 pictures: install ## Run the service under load, draw docs/pictures/dashboard-*.svg; 8 min; needs prometheus
 	@$(BIN)/python -m monitoring.pictures
+
+image: ## Build the container image, by docker or else by buildah; IMAGE=name:tag
+	@if docker info >/dev/null 2>&1; then docker build --tag $(IMAGE) .; \
+	elif command -v buildah >/dev/null; then \
+	  buildah build --isolation chroot --format docker --layers --timestamp 0 --tag $(IMAGE) .; \
+	else echo "error: no running docker, no buildah; on Debian or Ubuntu: apt-get install podman buildah runc" >&2; exit 1; fi
+
+image-base: ## Where no image registry can be reached: make the base image from Debian's packages, for podman
+	sh tests/image/stand_in_base.sh
+
+image-test: install ## Run the image on a read-only root, without capabilities, and see it work and stop
+	IMAGE=$(IMAGE) $(BIN)/python -m pytest -n 0 -m image tests/image
 
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv

@@ -85,9 +85,6 @@ def test_what_is_copied_exists_and_is_let_into_the_build_context(
         if name == "COPY" and "--from" not in arguments
         for source in arguments.split()[:-1]
     ]
-    locks = {"requirements/run.txt", "requirements/otel.txt"}
-    assert "requirements/${REQUIREMENTS}" in copied
-    copied = [source for source in copied if "$" not in source] + sorted(locks)
     rules = (root / ".dockerignore").read_text().splitlines()
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert "*" in rules
