@@ -22,7 +22,7 @@ from jobresults.embedded.data_directory import DataDirectory, exclusive_data_dir
 from jobresults.embedded.redis import PrivateRedis, private_redis
 from jobresults.embedded.supervisor import StartFailed, Supervisor
 from jobresults.errors import ConfigurationError, RedisUnavailable, Unauthenticated
-from jobresults.settings import Settings
+from jobresults.settings import MetricsSettings, Settings
 from jobresults.telemetry.metrics_server import PATH as METRICS_PATH
 from jobresults.telemetry.metrics_server import listen
 
@@ -69,6 +69,7 @@ def run_stack(settings: Settings, options: Options, announce: Callable[[Ready], 
     with ExitStack() as held:
         data = held.enter_context(exclusive_data_directory(options.data_directory))
         port = usable_port(options.host, options.port)
+        metrics_ports = _metrics_ports(settings.metrics, port, options.workers)
         private = None
         if settings.redis.url is None:
             private = held.enter_context(private_redis(settings, data.redis))
@@ -79,7 +80,6 @@ def run_stack(settings: Settings, options: Options, announce: Callable[[Ready], 
             return
         migrate(settings.database)
         accepted = _operator_key_is_accepted(settings, data)
-        metrics_ports = _metrics_ports(settings, port, options.workers)
         for program in _programs(environ, options.workers, metrics_ports):
             supervisor.start(program)
         if supervisor.wait_until(lambda: _is_ready(options.host, port), START_SECONDS):
@@ -168,14 +168,14 @@ def _operator_key_is_accepted(settings: Settings, data: DataDirectory) -> bool:
     return True
 
 
-def _metrics_ports(settings: Settings, web_port: int, workers: int) -> Sequence[int]:
+def _metrics_ports(settings: MetricsSettings, web_port: int, workers: int) -> Sequence[int]:
     """One for each program, counted up from `metrics.port`: web, maintenance, the workers. None if
     that is null.
 
     Raises:
         ConfigurationError: one of them cannot be listened on.
     """
-    first = settings.metrics.port
+    first = settings.port
     if first is None:
         return ()
     ports = range(first, first + 2 + workers)
@@ -185,7 +185,7 @@ def _metrics_ports(settings: Settings, web_port: int, workers: int) -> Sequence[
             f" they end at {LAST_PORT} and leave out {web_port}, the port of web"
         )
     for port in ports:
-        listen(settings.metrics.host, port).close()
+        listen(settings.host, port).close()
     return ports
 
 

@@ -14,7 +14,7 @@ from jobresults.telemetry.metrics import (
 from jobresults.web.routing import Route
 
 # Where whoever answers a request leaves the rule of its route.
-ROUTE: Final = "jobresults.route"
+ROUTE: Final = "jr.route"
 _UNMATCHED = "unmatched"
 _OTHER = "other"
 _METHODS = frozenset(HTTPMethod)
