@@ -67,7 +67,7 @@ def test_an_outcome_waits_for_the_ledger(
         server.stop()
         go(tmp_path)
         says(worker, "is not recorded yet")
-        says(maintenance, "trying again")
+        says(maintenance, "the ledger does not answer")
         server.start()
         row = service.ended(job_id)
         assert (row.state, row.attempt) == (State.SUCCEEDED, 1)

@@ -98,9 +98,10 @@ import sys
 from jobresults.maintenance.main import Duty
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
+from jobresults.telemetry.outages import Outages
 
 sentry.start(Settings.model_validate({"sentry": {"dsn": sys.argv[1]}}))
-Duty("dividing", 1.0, lambda: 1 / 0).run_if_due()
+Duty("dividing", 1.0, lambda: 1 / 0).run_if_due(Outages({}))
 """
 
 
