@@ -18,6 +18,7 @@ import psutil
 import pytest
 import requests
 
+from jobresults.telemetry.metrics import CATALOGUE
 from tests.services.process import eventually
 from tests.services.scraping import Scrape, scrape
 from tests.services.stack import Shape, Stack, reserved_port
@@ -201,6 +202,7 @@ def test_jobs_are_counted_by_who_commits_them(server: Server) -> None:
     stack.submit("unserved", delay_seconds=60)
     bulk = [{"task": "unserved", "params": {}}] * 3
     many = stack.request("POST", "/v1/jobs", json=bulk).json()["jobs"]
+    stack.request("POST", "/add/alice", json={"messages": []})
     stack.request("POST", "/v1/jobs", json={"task": "nope", "params": {}})
     key = {"Idempotency-Key": "once"}
     for _ in range(2):
@@ -216,7 +218,9 @@ def test_jobs_are_counted_by_who_commits_them(server: Server) -> None:
     unserved = {"task": "unserved", "queue": "unserved"}
     assert grown("jobresults_jobs_submitted_total", **unserved) == 5
     assert grown("jobresults_jobs_ended_total", **unserved, outcome="canceled") == 2
-    assert server.scrape()("jobresults_jobs_submitted_total", task="score", queue="default") == 0
+    submitted = "jobresults_jobs_submitted_total"
+    assert grown(submitted, task="score", queue="default") == 1
+    assert server.scrape()(submitted, task="typed", queue="default") == 0
 
 
 def test_reads_are_counted_by_where_the_result_was(server: Server) -> None:
@@ -269,6 +273,8 @@ def test_the_process_tells_how_it_is(server: Server) -> None:
         assert scraped("jobresults_up_dependency", dependency=dependency) == 1
     assert scraped("jobresults_log_records_total", level="INFO", logger="gunicorn.error") > 0
     assert scraped("jobresults_gevent_hub_lag_seconds_count") > 0
+    others = {each.name for each in CATALOGUE if "web" not in each.processes}
+    assert not [name for name in scraped.kinds if name.startswith(tuple(others))]
     rss = sum(process.memory_info().rss for process in (server.master, *server.children()[0]))
     assert scraped("process_resident_memory_bytes") == pytest.approx(rss, rel=0.2)
 

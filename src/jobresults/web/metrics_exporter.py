@@ -10,16 +10,29 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from jobresults.telemetry.metrics import CATALOGUE
 from jobresults.telemetry.metrics_server import MetricsServer
 from jobresults.web.process_tree import ProcessTree
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 0.5
+
+
+class _WebsOwn(MultiProcessCollector):
+    """What the files hold of web's part of the catalogue: every number of a process is in them,
+    also those that only others count.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """Called at each scrape."""
+        own = {each.name.removesuffix("_total") for each in CATALOGUE if "web" in each.processes}
+        return [metric for metric in super().collect() if metric.name in own]  # type: ignore[no-untyped-call]
 
 
 class _Server(MetricsServer):
@@ -38,7 +51,7 @@ def main(directory: Path, parent_pid: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+    _WebsOwn(registry, str(directory))  # type: ignore[no-untyped-call]
     registry.register(ProcessTree(parent_pid))
     server = _Server(socket.socket(fileno=0), registry)
     server.parent_pid = parent_pid
