@@ -4,32 +4,34 @@ has ended is touched, nor what jobs carry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
     CompoundSelect,
-    Connection,
-    Select,
     bindparam,
     case,
     func,
     literal,
+    literal_column,
+    null,
     select,
     union_all,
 )
 
 from jobresults.database import Database
-from jobresults.jobs.model import IN_TURN, QUEUED, RUNNING, TO_DISPATCH, job
+from jobresults.jobs.model import QUEUED, RUNNING, job
 
 
 @dataclass(frozen=True)
 class Holding:
     """What a queue holds, exactly. `ready` are handed over to Redis, or due and about to be;
     `in_turn` wait for their customer's turn; a limit holds `limited`; `delayed` are not due yet.
-    `oldest_seconds`: how long the first of those that wait for a worker could have run by now;
-    None: none waits. `longest_run_seconds`: for how long the oldest of the running attempts runs.
+    `oldest_seconds`: how long the first of those that wait for a worker could have run by now,
+    `oldest_limited_seconds` of those that a limit holds; `longest_run_seconds`: for how long the
+    oldest of the running attempts runs. None: there are none.
     """
 
     ready: int = 0
@@ -38,7 +40,8 @@ class Holding:
     delayed: int = 0
     running: int = 0
     oldest_seconds: float | None = None
-    longest_run_seconds: float = 0.0
+    oldest_limited_seconds: float | None = None
+    longest_run_seconds: float | None = None
 
     @property
     def jobs(self) -> int:
@@ -54,14 +57,14 @@ def count(database: Database) -> dict[str, Holding]:
     """
     with database.read() as connection:
         now_ms = database.read_clock_ms(connection)
-        counts: dict[str, dict[str, Any]] = {}
         # One statement, so that no job is counted twice or not at all as it moves.
-        for row in connection.execute(_COUNTS, {"now_ms": now_ms}):
-            counts.setdefault(row.queue, {})[row.kind] = row
-        return {
-            queue: _holding(counts[queue], _first_due_ms(connection, queue), now_ms)
-            for queue in counts
-        }
+        rows = connection.execute(_COUNTS[database.dialect], {"now_ms": now_ms}).all()
+    waiting = {row.queue: row for row in rows if row.is_waiting}
+    running = {row.queue: row for row in rows if not row.is_waiting}
+    return {
+        queue: _holding(waiting.get(queue), running.get(queue), now_ms)
+        for queue in waiting.keys() | running.keys()
+    }
 
 
 def oldest_wait_seconds(database: Database, queue: str) -> float | None:
@@ -80,64 +83,54 @@ def oldest_wait_seconds(database: Database, queue: str) -> float | None:
     return max(0, rows[0].wait_ms) / 1000 if rows else None
 
 
-def _holding(rows: Mapping[str, Any], first_due_ms: int | None, now_ms: int) -> Holding:
-    def number(kind: str, column: str = "jobs") -> int:
-        return int(getattr(rows[kind], column) or 0) if kind in rows else 0
+def _holding(waiting: Any, running: Any, now_ms: int) -> Holding:
+    def since(due_ms: int | None) -> float | None:
+        return None if due_ms is None else max(0, now_ms - due_ms) / 1000
 
-    undispatched_due = number("to_dispatch", "part")
-    due_ms = [first_due_ms] if first_due_ms is not None else []
-    if undispatched_due:
-        due_ms.append(number("to_dispatch", "first_ms"))
-    running_since_ms = number("running", "first_ms") or now_ms
-    in_turn, to_dispatch = number("in_turn"), number("to_dispatch")
-    in_list = number("queued", "part")
-    return Holding(
-        ready=in_list + undispatched_due,
-        in_turn=in_turn,
-        limited=max(0, number("queued") - in_list - in_turn - to_dispatch),
-        delayed=to_dispatch - undispatched_due,
-        running=number("running"),
-        oldest_seconds=max(0, now_ms - min(due_ms)) / 1000 if due_ms else None,
-        longest_run_seconds=max(0, now_ms - running_since_ms) / 1000,
-    )
-
-
-def _first_due_ms(connection: Connection, queue: str) -> int | None:
-    """When the next ones of the list and of the turns were due: the earlier one."""
-    found = (connection.execute(first, {"queue_name": queue}).scalar() for first in _FIRST)
-    return min((int(due_ms) for due_ms in found if due_ms is not None), default=None)
-
-
-def _counts() -> CompoundSelect[Any]:
-    def of(kind: str, where: Any, part: Any, first_ms: Any) -> Select[Any]:
-        return (
-            select(
-                literal(kind).label("kind"),
-                job.c.queue,
-                func.count().label("jobs"),
-                part.label("part"),
-                first_ms.label("first_ms"),
-            )
-            .where(where)
-            .group_by(job.c.queue)
+    found = Holding()
+    if waiting is not None:
+        found = Holding(
+            ready=waiting.jobs - waiting.in_turn - waiting.limited - waiting.delayed,
+            in_turn=waiting.in_turn,
+            limited=waiting.limited,
+            delayed=waiting.delayed,
+            oldest_seconds=since(waiting.first_ms),
+            oldest_limited_seconds=since(waiting.first_limited_ms),
         )
+    if running is not None:
+        began = since(running.first_ms)
+        found = replace(found, running=running.jobs, longest_run_seconds=began)
+    return found
 
-    none = literal(0)
-    is_due = case((job.c.due_at_ms <= bindparam("now_ms"), 1))
+
+def _counts(queued: ColumnElement[bool]) -> CompoundSelect[Any]:
+    nothing, now_ms = null(), bindparam("now_ms", type_=BigInteger)
+    undispatched = job.c.dispatched_at_ms.is_(None)
+    in_turn = undispatched & job.c.turn.is_not(None)
+    limited = undispatched & job.c.turn.is_(None) & job.c.limited_by.is_not(None)
+    to_dispatch = undispatched & job.c.turn.is_(None) & job.c.limited_by.is_(None)
+    delayed = to_dispatch & (job.c.due_at_ms > now_ms)
+    waiting = select(
+        literal(1).label("is_waiting"),
+        job.c.queue,
+        func.count().label("jobs"),
+        func.count(case((in_turn, 1))).label("in_turn"),
+        func.count(case((limited, 1))).label("limited"),
+        func.count(case((delayed, 1))).label("delayed"),
+        func.min(case((limited | delayed, nothing), else_=job.c.due_at_ms)).label("first_ms"),
+        func.min(case((limited, job.c.due_at_ms))).label("first_limited_ms"),
+    )
+    running = select(
+        *(literal(0), job.c.queue, func.count(), literal(0), literal(0), literal(0)),
+        *(func.min(job.c.started_at_ms), nothing),
+    )
     return union_all(
-        of("queued", QUEUED, func.count(job.c.dispatched_at_ms), none),
-        of("in_turn", IN_TURN, none, none),
-        of("to_dispatch", TO_DISPATCH, func.count(is_due), func.min(job.c.due_at_ms)),
-        of("running", RUNNING, none, func.min(job.c.started_at_ms)),
+        waiting.where(queued).group_by(job.c.queue), running.where(RUNNING).group_by(job.c.queue)
     )
 
 
-_COUNTS = _counts()
-_OF_QUEUE = job.c.queue == bindparam("queue_name")
-_FIRST = (
-    select(job.c.due_at_ms)
-    .where(QUEUED, _OF_QUEUE, job.c.dispatched_at_ms.is_not(None))
-    .order_by(job.c.dispatched_at_ms)
-    .limit(1),
-    select(job.c.due_at_ms).where(IN_TURN, _OF_QUEUE).order_by(job.c.turn).limit(1),
-)
+_COUNTS = {
+    "postgresql": _counts(QUEUED),
+    # Told nothing, SQLite takes the index by state, and then reads each job from the table.
+    "sqlite": _counts(literal_column(f"likely({QUEUED})")),
+}

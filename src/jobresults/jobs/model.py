@@ -123,13 +123,18 @@ Index(
     "ix_job_due",
     job.c.due_at_ms,
     postgresql_where=TO_DISPATCH,
-    postgresql_include=["queue"],  # to count by; as a column it would mislead the planner
     sqlite_where=TO_DISPATCH,
 )
+# The columns from the third on are there to be counted by, without a look at the table; SQLite
+# wants even the one that is the same in all.
 Index(
     "ix_job_dispatched",
     job.c.queue,
     job.c.dispatched_at_ms,
+    job.c.turn,
+    job.c.limited_by,
+    job.c.due_at_ms,
+    job.c.state,
     postgresql_where=QUEUED,
     sqlite_where=QUEUED,
 )

@@ -69,9 +69,7 @@ def looks_of(
 
 
 def queue_values(states: Sequence[QueueState]) -> Found:
-    """Of a paused queue all that could run is held. How long jobs wait for a limit to let them go
-    is not known without reading them.
-    """
+    """Of a paused queue all that could run is held."""
     jobs: dict[tuple[str, ...], float] = {}
     oldest: dict[tuple[str, ...], float] = {}
     for state in states:
@@ -84,12 +82,12 @@ def queue_values(states: Sequence[QueueState]) -> Found:
             (state.name, "running"): holding.running,
         }
         waited_seconds = holding.oldest_seconds or 0.0
+        held_seconds = holding.oldest_limited_seconds or 0.0
         oldest |= {
             (state.name, "queued"): 0.0 if is_paused else waited_seconds,
-            (state.name, "running"): holding.longest_run_seconds,
+            (state.name, "held"): max(held_seconds, waited_seconds if is_paused else 0.0),
+            (state.name, "running"): holding.longest_run_seconds or 0.0,
         }
-        if is_paused:
-            oldest[state.name, "held"] = waited_seconds
     return {metrics.QUEUE_JOBS: jobs, metrics.QUEUE_OLDEST: oldest}
 
 

@@ -28,7 +28,7 @@ from jobresults.jobs.reader import JobReader
 from jobresults.jobs.states import State
 from jobresults.jobs.visibility import EVERYTHING
 from jobresults.settings import LimitsSettings
-from tests.integration.driver import MINE, Driver, on_postgresql
+from tests.integration.driver import MINE, Driver, on_postgresql, on_sqlite
 from tests.integration.hands import Hands
 
 Statement = tuple[str, Any]
@@ -97,6 +97,14 @@ def test_no_statement_scans_all_jobs(driver: Driver, name: str) -> None:
     assert statements
     scans = [(sql, plan) for sql, plan in plans(driver, statements) if scans_jobs(driver, plan)]
     assert not scans
+
+
+@on_sqlite
+def test_queues_are_counted_out_of_an_index_alone(driver: Driver) -> None:
+    with recorded(driver) as statements:
+        REQUESTS["queues"](driver)
+    ((_, plan),) = [found for found in plans(driver, statements) if "is_waiting" in found[0]]
+    assert "SCAN job USING COVERING INDEX ix_job_dispatched" in plan
 
 
 @on_postgresql

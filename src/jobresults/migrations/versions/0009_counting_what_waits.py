@@ -1,8 +1,6 @@
-"""PostgreSQL counts jobs that are not due yet, by queue, out of their index alone."""
+"""What queues hold is counted out of one index."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,19 +10,18 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-_DUE = "state = 'queued' AND dispatched_at_ms IS NULL AND turn IS NULL AND limited_by IS NULL"
-
 
 def upgrade() -> None:
-    _remake(postgresql_include=["queue"])
+    _remake("queue", "dispatched_at_ms", "turn", "limited_by", "due_at_ms", "state")
 
 
 def downgrade() -> None:
-    _remake()
+    _remake("queue", "dispatched_at_ms")
 
 
-def _remake(**options: Any) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.drop_index("ix_job_due", table_name="job")
-        where = sa.text(_DUE)
-        op.create_index("ix_job_due", "job", ["due_at_ms"], postgresql_where=where, **options)
+def _remake(*columns: str) -> None:
+    op.drop_index("ix_job_dispatched", table_name="job")
+    queued = sa.text("state = 'queued'")
+    op.create_index(
+        "ix_job_dispatched", "job", [*columns], postgresql_where=queued, sqlite_where=queued
+    )
