@@ -24,12 +24,13 @@ def said(value: float, unit: str, decimals: int | None = None) -> str:
 
 def ticks(top: float, unit: str, count: int = 4) -> list[float]:
     """Round values from 0 to at least `top`."""
-    rough = (top or 1) / count
+    top = top or 1.0
+    rough = top / count
     base = 1024.0 if unit == "bytes" else 10.0
     power = base ** math.floor(math.log(rough, base))
     factors = [2**at for at in range(11)] if unit == "bytes" else [1, 2, 2.5, 5, 10]
     step = next((factor * power for factor in factors if factor * power >= rough * 0.999), rough)
-    return [step * number for number in range(math.ceil(top / step - 1e-9) + 1)] or [0.0, step]
+    return [step * number for number in range(math.ceil(top / step - 1e-9) + 1)]
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...], decimals: int | None) -> str:
