@@ -19,7 +19,7 @@ PROJECT := $(VENV)/.stamps/project-$(call checksum,pyproject.toml dictconfig_log
 REDIS := $(VENV)/.stamps/redis-$(call checksum,requirements/embedded-redis.txt)
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-22s%s\n", $$1, $$2}'
 
 install: $(PROJECT) $(REDIS) ## Set up .venv from the hashed lock file, with the jobresults command in it
 	@:
