@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.services.slack_server",
     "tests.services.sentry_server",
     "tests.services.smtp_server",
+    "tests.services.nginx_server",
 ]
 
 
