@@ -279,6 +279,13 @@ class LoggingSettings(_Section):
     debug: bool = False
 
 
+class MetricsSettings(_Section):
+    """Where each process is scraped; without a port it is not."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+
+
 class AlertRoute(_Section):
     """Whose alerts go where. All it names of task, queue and logger must fit; a logger means those
     below it, too. The first route that fits holds.
@@ -412,6 +419,7 @@ class Settings(_Section):
     webhooks: WebhooksSettings = WebhooksSettings()
     limits: LimitsSettings = LimitsSettings()
     logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()
     alerts: AlertsSettings = AlertsSettings()
     sentry: SentrySettings = SentrySettings()
 

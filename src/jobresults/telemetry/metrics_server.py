@@ -1,0 +1,157 @@
+"""`GET /metrics` on a port of its own, from threads that have nothing else to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+
+from jobresults.errors import ConfigurationError
+from jobresults.settings import MetricsSettings
+from jobresults.telemetry.metrics import Process, registry_of
+
+logger = logging.getLogger(__name__)
+
+PATH = "/metrics"
+_METHODS = ("GET", "HEAD")
+# Who scrapes needs one; who keeps connections open must not cost threads.
+_MAX_CONNECTIONS = 8
+_TIMEOUT_SECONDS = 5
+_LOOK_SECONDS = 0.5
+
+
+def serve(settings: MetricsSettings, process: Process) -> MetricsServer | None:
+    """Export this process's metrics from now on, until it ends; None if `metrics.port` is null.
+
+    Whoever is forked off inherits neither the thread nor the sockets.
+
+    Raises:
+        ConfigurationError: the port cannot be listened on.
+    """
+    if settings.port is None:
+        return None
+    listener = listen(settings.host, settings.port)
+    registry = registry_of(process)
+    ProcessCollector(registry=registry)
+    server = MetricsServer(listener, registry)
+    os.register_at_fork(after_in_child=server.forget)
+    threading.Thread(
+        target=server.serve_forever, args=(_LOOK_SECONDS,), name="metrics", daemon=True
+    ).start()
+    return server
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket for the endpoint.
+
+    Raises:
+        ConfigurationError: the port is taken, not allowed, or the host is not of this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"metrics.port: cannot listen on {host}, port {port}: {error.strerror}; give each"
+            " process a free port of its own (JOBRESULTS_METRICS__PORT), or null for no metrics"
+        ) from error
+    return listener
+
+
+class MetricsServer(ThreadingMixIn, WSGIServer):
+    """Answers `GET` and `HEAD` of `/metrics`, and nothing else. The socket is its own from now
+    on.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, listener: socket.socket, registry: CollectorRegistry) -> None:
+        address = listener.getsockname()
+        self.address_family = listener.family
+        TCPServer.__init__(self, address, _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        # Not HTTPServer.server_bind, which asks the name service for our own name.
+        self.server_name, self.server_port = address[:2]
+        self.setup_environ()
+        self.set_app(_only_metrics(make_wsgi_app(registry)))
+        self._free = threading.Semaphore(_MAX_CONNECTIONS)
+        self._open: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Called for each connection: answer it in a thread, if one is free."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Called in that thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.discard(request)
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Called when a connection failed: who scrapes sees it, nobody else need hear of it."""
+        logger.debug("a connection to %s failed", PATH, exc_info=True)
+
+    def forget(self) -> None:
+        """In a forked process: close what belongs to its parent."""
+        for inherited in (self.socket, *self._open):
+            with suppress(OSError):
+                inherited.close()
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _TIMEOUT_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Called for each request: a scrape every few seconds is nothing to log."""
+
+
+def _only_metrics(exposition: Any) -> Any:
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            return _refuse(start_response, HTTPStatus.NOT_FOUND)
+        method = environ["REQUEST_METHOD"]
+        if method not in _METHODS:
+            return _refuse(start_response, HTTPStatus.METHOD_NOT_ALLOWED)
+        try:
+            answer: Iterable[bytes] = exposition(
+                {**environ, "REQUEST_METHOD": "GET"}, start_response
+            )
+        except Exception:
+            logger.exception("metrics could not be gathered")
+            return _refuse(start_response, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return [] if method == "HEAD" else answer
+
+    return application
+
+
+def _refuse(start_response: Any, status: HTTPStatus) -> Iterable[bytes]:
+    headers = [("Content-Type", "text/plain; charset=utf-8")]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers.append(("Allow", ", ".join(_METHODS)))
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [f"{status.phrase}; there is GET {PATH}\n".encode()]
