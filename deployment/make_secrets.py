@@ -37,10 +37,15 @@ def main(directory: Path) -> int:
     texts = templates(directory)
     missing = {name for name in texts if not (target / name).exists()}
     if kept := conflict(texts, missing):
-        print(f"error: secrets/{kept} holds a password that other files lack; say them all in "
-              "credentials.json, or remove that file, too", file=sys.stderr)
+        print(
+            f"error: secrets/{kept} holds a password that other files lack; say them all in "
+            "credentials.json, or remove that file, too",
+            file=sys.stderr,
+        )
         return 1
-    passwords = {mark: secrets.token_hex(24) for mark in _PLACEHOLDER.findall("\n".join(texts.values()))}
+    passwords = {
+        mark: secrets.token_hex(24) for mark in _PLACEHOLDER.findall("\n".join(texts.values()))
+    }
     for name in missing:
         file = target / name
         file.write_text(_PLACEHOLDER.sub(lambda found: passwords[found[0]], texts[name]))

@@ -1,8 +1,8 @@
 // Holds custom resources, a list in JSON on stdin, against the schemas of their definitions; a line for each problem.
 // These schemas let unknown members pass: tests/unit/deployment asks for the members that matter.
 import { readFileSync } from "node:fs";
-import * as keda from "@kubernetes-models/keda/keda.sh/v1alpha1/index.js";
-import * as prometheus from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/index.js";
+import * as keda from "@kubernetes-models/keda/keda.sh/v1alpha1";
+import * as prometheus from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 
 const models = { "keda.sh/v1alpha1": keda, "monitoring.coreos.com/v1": prometheus };
 

@@ -27,8 +27,13 @@ def main(files: list[str]) -> int:
                 continue
             try:
                 kubernetes_validate.validate(document, VERSION, strict=True)
-            except (kubernetes_validate.ValidationError, kubernetes_validate.InvalidSchemaError) as error:
-                problems.append(f"{file}: {document['kind']} {document['metadata']['name']}: {error}")
+            except (
+                kubernetes_validate.ValidationError,
+                kubernetes_validate.SchemaNotFoundError,
+            ) as error:
+                problems.append(
+                    f"{file}: {document['kind']} {document['metadata']['name']}: {error}"
+                )
     problems += custom_problems(custom)
     print("\n".join(problems) or f"{', '.join(files)}: valid for Kubernetes {VERSION}")
     return 1 if problems else 0

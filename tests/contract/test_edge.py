@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import requests
@@ -116,7 +117,8 @@ def test_nginx_says_who_calls_and_not_what_callers_say_of_themselves(
     )
     forged = {"X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "X-Request-ID": "by-nginx"}
     caller.request("GET", "/status", headers={**forged, "X-Forwarded-Proto": "https"})
-    answer = caller.getresponse()
+    with closing(caller), caller.getresponse() as answer:
+        answer.read()
     assert answer.status == 200
     assert answer.getheader("X-Request-ID") == "by-nginx"
     assert answer.getheader("Strict-Transport-Security") is None  # it came by plain HTTP
@@ -161,9 +163,7 @@ def test_a_body_beyond_the_limit_is_refused_by_nginx_as_by_the_service(
         assert refused.headers["Content-Type"] == "application/problem+json"
         assert refused.json()["code"] == "payload_too_large"
         assert refused.json()["request_id"] == refused.headers["X-Request-ID"]
-    passed = requests.post(
-        f"{nginx.url}/v1/jobs", b" " * limit_bytes, headers=headers, timeout=10
-    )
+    passed = requests.post(f"{nginx.url}/v1/jobs", b" " * limit_bytes, headers=headers, timeout=10)
     assert passed.status_code == 400  # the service's word: blanks are no JSON
 
 

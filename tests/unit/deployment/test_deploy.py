@@ -46,7 +46,7 @@ def _deploy(
 def test_the_schema_comes_before_the_processes(root: Path, kubectl: str, log: Path) -> None:
     done, told = _deploy(root, kubectl, log)
     assert done.returncode == 0, done.stderr
-    manifests = "build/deploy-staging/manifests.yaml"
+    manifests = "build/staging/manifests.yaml"
     within = "--namespace jobresults-staging"
     assert told == [
         f"{within} delete job migrate --ignore-not-found",
@@ -70,9 +70,7 @@ def test_an_image_without_a_digest_is_not_deployed(
     assert "digest" in done.stderr
 
 
-def test_a_failed_migration_leaves_the_processes_alone(
-    root: Path, kubectl: str, log: Path
-) -> None:
+def test_a_failed_migration_leaves_the_processes_alone(root: Path, kubectl: str, log: Path) -> None:
     done, told = _deploy(root, kubectl, log, fails="wait job/migrate")
     assert done.returncode == 1
     assert sum(line.startswith("apply") for line in told) == 1

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from jobresults.settings import Settings
 from tests.unit.deployment.rules import availability, network, pods, settings_and_secrets
 from tests.unit.deployment.rules.rule import (
     PROCESSES,
@@ -55,13 +53,16 @@ def test_every_rule_is_broken_by_something() -> None:
 
 
 def test_every_file_is_used(root: Path) -> None:
-    for directory in ("base", *(f"components/{p.name}" for p in (root / "k8s/components").iterdir())):
+    for directory in (
+        "base",
+        *(f"components/{p.name}" for p in (root / "k8s/components").iterdir()),
+    ):
         folder = root / "k8s" / directory
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
         used = set(kustomization["resources"])
         for generator in kustomization.get("configMapGenerator", ()):
             used |= set(generator.get("files", ()))
-        assert {file.name for file in folder.iterdir()} - {"kustomization.yaml"} == used, directory
+        assert {file.name for file in folder.iterdir()} - {"kustomization.yaml"} == used, folder
 
 
 def test_the_processes_are_deployed_with_what_each_overlay_is_for(
@@ -96,14 +97,3 @@ def test_the_settings_of_the_pods_are_those_of_the_sample(
         for key, _ in secret_files(workload).values()
     }
     assert keys == {*credentials, "redis_users"} - {"grafana_password"}
-
-
-def test_documents_name_the_secret_the_pods_mount(
-    overlays: dict[str, Overlay], root: Path
-) -> None:
-    volumes = container_of(overlays["production"].deployments[0])["volumeMounts"]
-    assert "credentials" in {volume["name"] for volume in volumes}
-    for document in ("k8s/README.md", "docs/operations.md"):
-        commands = re.findall(r"create secret generic (\S+)", (root / document).read_text())
-        assert set(commands) <= {"credentials"}
-    assert Settings().metrics.port is None  # off, unless somebody asks for it

@@ -16,7 +16,6 @@ from jobresults.configuration import load_settings
 from tests.services.redis_server import RedisServer
 from tests.unit.deployment.rules.rule import PROCESSES
 
-# What KEDA's users would miss, had Redis counted: nothing is open to the user that only pings.
 FORBIDDEN = ("GET a", "LLEN rq:queue:default", "CONFIG GET *", "INFO")
 
 
@@ -52,9 +51,7 @@ def test_there_is_a_file_for_each_secret_with_passwords_of_its_own(
     assert settings.sentry.dsn is None
 
 
-def test_only_whoever_may_enter_the_folder_reads_them(
-    made: dict[str, str], tmp_path: Path
-) -> None:
+def test_only_whoever_may_enter_the_folder_reads_them(made: dict[str, str], tmp_path: Path) -> None:
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "secrets").iterdir()}
     assert modes == {0o444}
@@ -89,10 +86,10 @@ def test_redis_starts_as_it_is_set_up_and_knows_its_users(
     assert lines.pop("dir") == "/data"
     lines.pop("save")  # several pairs in a line are Redis 7's
     users = tmp_path / "users"
-    users.write_text(made["redis_users"].replace("+client|setinfo ", ""))  # Redis 7.2's
+    text = made["redis_users"].replace("+client|setinfo ", "")  # Redis 7.2's
     options = [word for key, value in lines.items() for word in (f"--{key}", value)]
     # The fixture's own way in is the default user's.
-    users.write_text(users.read_text().replace("user default off", "user default on nopass ~* &* +@all"))
+    users.write_text(text.replace("user default off", "user default on nopass ~* &* +@all"))
     server = start_redis(*options, "--aclfile", str(users))
     path = server.url.removeprefix("unix://")
     health = redis.Redis(unix_socket_path=path, username="health", password="health")

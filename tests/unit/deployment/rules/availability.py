@@ -231,11 +231,10 @@ def the_ingress_speaks_tls_and_lets_requests_wait(overlay: Overlay) -> Iterator[
         hosts = {rule["host"] for rule in ingress["spec"]["rules"]}
         if hosts != {host for entry in ingress["spec"]["tls"] for host in entry["hosts"]}:
             yield f"without TLS: {hosts}"
-        for rule in ingress["spec"]["rules"]:
-            for path in rule["http"]["paths"]:
-                name = path["backend"]["service"]["name"]
-                if overlay.get("Service", name) is None:
-                    yield f"it leads to {name}"
+        paths = [path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+        led_to = {path["backend"]["service"]["name"] for path in paths}
+        if any(overlay.get("Service", name) is None for name in led_to):
+            yield f"it leads to {led_to}"
         notes = ingress["metadata"]["annotations"]
         for prefix, unit in (("nginx.org", "s"), ("nginx.ingress.kubernetes.io", "")):
             timeout = notes.get(f"{prefix}/proxy-read-timeout", "0").removesuffix(unit)

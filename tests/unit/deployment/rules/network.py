@@ -65,10 +65,8 @@ def only_the_ports_that_are_needed_are_open_to_the_outside(overlay: Overlay) -> 
     ("NetworkPolicy/callbacks-from-maintenance", "spec/podSelector", {}),
     ("NetworkPolicy/alerts-from-maintenance", "spec/egress/0/to/0/ipBlock/except", ["10.0.0.0/8"]),
     ("NetworkPolicy/callbacks-from-maintenance", "spec/egress/0/to/0/ipBlock/except", []),
-    ("NetworkPolicy/callbacks-from-maintenance", "spec/egress/0/ports", [{"port": 443}]),
 )
 def only_maintenance_calls_out_and_not_to_private_networks(overlay: Overlay) -> Iterator[str]:
-    settings = CallbacksSettings()
     private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
     for policy in overlay.of("NetworkPolicy"):
         for rule in policy["spec"].get("egress", ()):
@@ -77,17 +75,30 @@ def only_maintenance_calls_out_and_not_to_private_networks(overlay: Overlay) -> 
             only = policy["spec"]["podSelector"].get("matchLabels", {})
             if public and only != {"app.kubernetes.io/component": "maintenance"}:
                 yield f"{name_of(policy)} is not for maintenance only"
-            for block in public:
-                kept_out = set(block.get("except", ()))
-                if block["cidr"] == "0.0.0.0/0" and not set(private) <= kept_out:
-                    yield f"{name_of(policy)} reaches {set(private) - kept_out}"
-                for network in kept_out:
-                    if is_allowed(ip_network(network)[0], settings):
-                        yield f"{name_of(policy)} keeps out {network}, where callbacks may go"
+            kept_out = {network for block in public for network in block.get("except", ())}
+            if public and not set(private) <= kept_out:
+                yield f"{name_of(policy)} reaches {set(private) - kept_out}"
+
+
+@broken_by(
+    ("NetworkPolicy/callbacks-from-maintenance", "spec/egress/0/ports", [{"port": 443}]),
+    (
+        "NetworkPolicy/callbacks-from-maintenance",
+        "spec/egress/0/to/0/ipBlock/except",
+        ["8.0.0.0/8"],
+    ),
+)
+def callbacks_may_go_where_the_sender_lets_them(overlay: Overlay) -> Iterator[str]:
+    settings = CallbacksSettings()
     callbacks = overlay.get("NetworkPolicy", "callbacks-from-maintenance") or {"spec": {}}
     opened = {port for rule in callbacks["spec"].get("egress", ()) for port in _port_of(rule)}
     if opened != set(settings.allowed_ports):
         yield f"callbacks may go to ports {settings.allowed_ports}, but reach {opened}"
+    for rule in callbacks["spec"].get("egress", ()):
+        for target in rule["to"]:
+            for network in target["ipBlock"].get("except", ()):
+                if is_allowed(ip_network(network)[0], settings):
+                    yield f"{network} is kept out, where callbacks may go"
 
 
 @broken_by(

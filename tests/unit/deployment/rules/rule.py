@@ -32,7 +32,9 @@ class Overlay:
     def _found(self, kind: str, name: str) -> Manifest | None:
         """By its name, or the part of it before a hash."""
         names = [name_of(document) for document in self.of(kind)]
-        full = next((n for n in names if n == name or re.fullmatch(f"{name}-[a-z0-9]{{10}}", n)), "")
+        full = next(
+            (n for n in names if n == name or re.fullmatch(f"{name}-[a-z0-9]{{10}}", n)), ""
+        )
         return self.get(kind, full)
 
     def of(self, *kinds: str) -> list[Manifest]:
@@ -59,7 +61,7 @@ class Overlay:
         return load_settings("config.yaml", plain)
 
     def changed(self, change: Change) -> Overlay | None:
-        """As it would be with that change; None if it has no such object."""
+        """As it would be with that change; None if it has nothing to change."""
         other = Overlay(self.name, copy.deepcopy(self.documents))
         target = other._found(change.kind, change.name)
         if target is None:
@@ -68,6 +70,8 @@ class Overlay:
         for part in parents:
             target = target[part]  # type: ignore[index]
         if change.value is REMOVED:
+            if isinstance(target, dict) and last not in target:
+                return None
             del target[last]  # type: ignore[arg-type]
         else:
             target[last] = change.value  # type: ignore[index]

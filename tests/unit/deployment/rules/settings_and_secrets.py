@@ -145,7 +145,11 @@ def settings_are_valid_with_all_secrets_and_with_only_those_needed(
 
 
 @broken_by(
-    ("Deployment/web", f"{CONTAINER}/env", [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": 1}}]),
+    (
+        "Deployment/web",
+        f"{CONTAINER}/env",
+        [{"name": "A", "valueFrom": {"secretKeyRef": {}}}],
+    ),
     ("StatefulSet/postgres", f"{CONTAINER}/env/2", {"name": "POSTGRES_PASSWORD", "value": "x"}),
     ("ConfigMap/settings", "data/JOBRESULTS_SENTRY__DSN", "https://key@sentry.example.com/1"),
 )
