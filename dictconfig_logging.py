@@ -37,6 +37,7 @@ FORMATTERS = {
     "json": "jobresults.telemetry.log_formats.JsonFormatter",
 }
 ALERT_HANDLER = "jobresults.alerts.handler.AlertHandler"
+COUNT_HANDLER = "jobresults.telemetry.log_counts.LogCounter"
 
 
 def logging_config(role: Role, options: LoggingOptions | None = None) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def logging_config(role: Role, options: LoggingOptions | None = None) -> dict[st
         "root": {
             # Below INFO libraries print URLs and statements; only `debug` asks for those.
             "level": "INFO" if level == "DEBUG" and not chosen["debug"] else level,
-            "handlers": _present(handlers, "console", "error_file", "email", "slack"),
+            "handlers": _present(handlers, "console", "error_file", "email", "slack", "count"),
         },
     }
 
@@ -79,6 +80,8 @@ def _handlers(role: Role, options: LoggingOptions) -> dict[str, Any]:
     # handler that waits for a network would stall all who log. Below ERROR only what asks for it.
     counting = {"()": ALERT_HANDLER, "level": "WARNING", "filters": ["context"]}
     handlers = {"console": console, "email": counting, "slack": counting}
+    if role != "cli":  # a command is not scraped
+        handlers["count"] = {"()": COUNT_HANDLER}
     if role == "cli" or not options["directory"]:
         return handlers
     for name in ("error", "access") if role == "web" else ("error",):
@@ -117,7 +120,7 @@ def _loggers(level: str, handlers: Container[str], *, debug: bool) -> dict[str, 
         # RQ logs an ERROR for each attempt, also when another follows: never an alert.
         "rq.worker": {
             "level": "DEBUG" if debug else "WARNING",
-            "handlers": ["console"],
+            "handlers": _present(handlers, "console", "count"),
             "propagate": False,
         },
         # It tells of every look at the schema, several times at each start.

@@ -8,9 +8,20 @@ from gevent import monkey
 
 monkey.patch_all()
 
+from jobresults.web import metric_files  # noqa: E402
+
+metric_files.install()  # before anything declares a metric
+
 from jobresults.alerts.start import start_alerts  # noqa: E402
 from jobresults.configuration import load_settings  # noqa: E402
 from jobresults.telemetry.logging_setup import logging_dict  # noqa: E402
+from jobresults.web.metrics_master import (  # noqa: E402, F401 - gunicorn finds its hooks by name
+    child_exit,
+    on_starting,
+    post_fork,
+    pre_fork,
+    when_ready,
+)
 
 _settings = load_settings()
 _web = _settings.web
@@ -41,7 +52,7 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # nosec B108
 
 
 def post_worker_init(worker):
-    """Called in each worker once its application is loaded: let it notice that it is to stop."""
-    from jobresults.web.server import drain_when_stopping
+    """Called in each worker once its application is loaded."""
+    from jobresults.web.server import begin
 
-    drain_when_stopping(worker)
+    begin(worker)

@@ -32,6 +32,7 @@ def markdown(results: Results) -> str:
         "memory": _memory,
         "alerts": _alerts,
         "accounts": _accounts,
+        "metrics": _metrics,
     }
     sections = [_introduction(results), _versions(run), _targets(results)]
     for name, render in parts.items():
@@ -230,6 +231,24 @@ def _accounts(part: Results) -> Iterator[str]:
     )
     rows = [(name, *_spread(values, 1)) for name, values in part["microseconds"].items()]
     yield from [*_table(("µs", "min", "median", "max"), rows), ""]
+
+
+def _metrics(part: Results) -> Iterator[str]:
+    yield from _heading(
+        "Metrics",
+        "One web worker that is always busy, and one worker on SQLite, with `metrics.port` null "
+        "and set. A scrape over HTTP, connection included, beside "
+        f"{part['stored_jobs']:,} stored jobs.",
+    )
+    rows = []
+    for name, of_kinds in part["microseconds"].items():
+        plain = median(of_kinds["without metrics"])
+        for words, costs in of_kinds.items():
+            rows.append((name, words, *_spread(costs, 1), f"{median(costs) / plain:.3f}"))
+    columns = ("µs", "", "min", "median", "max", "to without")
+    yield from [*_table(columns, rows), ""]
+    rows = [(role, *_spread(found, 1)) for role, found in part["scrape_ms"].items()]
+    yield from [*_table(("ms a scrape", "min", "median", "max"), rows), ""]
 
 
 def _heading(title: str, text: str, picture: str = "") -> Iterator[str]:

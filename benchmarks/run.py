@@ -29,6 +29,7 @@ from benchmarks import (
     jobs,
     latency,
     memory,
+    metrics,
     plot,
     report,
     turns,
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     "memory": memory.measure,
     "alerts": alerts.measure,
     "accounts": accounts.measure,
+    "metrics": metrics.measure,
 }
 _PACKAGES = ("flask", "gunicorn", "gevent", "rq", "redis", "SQLAlchemy", "psycopg")
 _FALSE = ("", "0", "no", "false")

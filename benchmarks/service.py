@@ -38,9 +38,18 @@ class Service:
     """One installation. Its processes log warnings and, as always, each request."""
 
     def __init__(
-        self, machine: Machine, database_url: str, *, redis_number: int = 0, **changes: str
+        self,
+        machine: Machine,
+        database_url: str,
+        *,
+        redis_number: int = 0,
+        exported: bool = False,
+        **changes: str,
     ) -> None:
+        """`exported`: each process serves its metrics, at `metrics_ports`."""
         self._machine = machine
+        self._exported = exported
+        self.metrics_ports: dict[Role, int] = {}
         self.redis = machine.redis(redis_number)
         self.port = usable_port("127.0.0.1", 0)
         self.environ = {
@@ -65,7 +74,7 @@ class Service:
     @contextlib.contextmanager
     def running(self, *roles: Role) -> Iterator[list[Process]]:
         """Processes of ours; a web process serves before the block begins."""
-        commands = [[sys.executable, "-m", "jobresults.cli.main", role] for role in roles]
+        commands = [self._command(role) for role in roles]
         with running(
             *commands, log_directory=self._machine.directory, environ=self.environ
         ) as processes:
@@ -74,6 +83,13 @@ class Service:
                 ready = lambda: load.status(self.port, "/status/ready") == 200  # noqa: E731
                 until(ready, "the web process serves", web)
             yield processes
+
+    def _command(self, role: Role) -> list[str]:
+        command = [sys.executable, "-m", "jobresults.cli.main", role]
+        if not self._exported:
+            return command
+        port = self.metrics_ports[role] = usable_port("127.0.0.1", 0)
+        return ["env", f"JOBRESULTS_METRICS__PORT={port}", *command]
 
     @property
     def headers(self) -> dict[str, str]:

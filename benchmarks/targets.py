@@ -157,6 +157,20 @@ def _miscounted(part: Results) -> float:
     return float(abs(part["storm"]["logged"] - part["storm"]["counted"]))
 
 
+def _with_metrics(name: str) -> Callable[[Results], float]:
+    def figure(part: Results) -> float:
+        costs = part["microseconds"][name]
+        return float(median(costs["with metrics"]) / median(costs["without metrics"]))
+
+    return figure
+
+
+def _slowest_scrape(part: Results) -> float:
+    if part["stored_jobs"] < 1_000_000:
+        raise ValueError("too few jobs were stored")
+    return max(float(median(found)) for found in part["scrape_ms"].values())
+
+
 _SQLITE, _POSTGRESQL = "jobresults, SQLite", "jobresults, PostgreSQL"
 _ISOLATED = 'jobresults, SQLite, isolation="process"'
 _LONG_POLL = "jobresults over HTTP, SQLite, long-poll"
@@ -197,5 +211,9 @@ TARGETS = (
     _Target("alerts", "growth of a process in it", "≤", 8, " MiB", lambda part: float(part["storm"]["growth_mib"])),
     _Target("accounts", "a remembered API key", "≤", 10, " µs", _microseconds("an API key, remembered")),
     _Target("accounts", "a remembered person's token", "≤", 10, " µs", _microseconds("a person's token, remembered")),
+    *(_Target("metrics", f"{name}: with metrics to without", "≤", 1.05, " ×", _with_metrics(name))
+      for name in ("poll of a finished job, in front of Flask", "GET /v1/jobs/<job_id>, through Flask",
+                   "a job: claim, run, outcome")),
+    _Target("metrics", "the slowest scrape beside 10^6 jobs", "≤", 100, " ms", _slowest_scrape),
 )
 # fmt: on

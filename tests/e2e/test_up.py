@@ -16,6 +16,8 @@ import requests
 from tests.e2e.up_process import Up, is_alive, run, running_up
 from tests.services.process import eventually
 from tests.services.redis_server import RedisServer
+from tests.services.scraping import scrape
+from tests.services.stack import reserved_port
 
 MESSAGES = {
     "messages": [
@@ -136,6 +138,16 @@ def test_a_second_start_keeps_key_and_results(tmp_path: Path) -> None:
         assert (up.data / "api-key").read_text() == key
         job = up.request("GET", answer.json()["links"]["self"]).json()
         assert job["result"] == answer.json()["result"]
+
+
+def test_metrics_have_ports_of_their_own(tmp_path: Path) -> None:
+    with reserved_port() as port, running_up(tmp_path, JOBRESULTS_METRICS__PORT=str(port)) as up:
+        eventually(lambda: "Ctrl-C stops it." in up.process.log(), "it is announced")
+        url = "http://127.0.0.1:{}/metrics"
+        web, maintenance, worker = (url.format(port + number) for number in range(3))
+        printed = f"Metrics: {web} (web), {maintenance} (maintenance), {worker} (workers)"
+        assert printed in up.process.log()
+        assert scrape(port)("jobresults_build_info", process="web") == 1
 
 
 def test_a_key_its_ledger_does_not_know_is_pointed_out(tmp_path: Path) -> None:

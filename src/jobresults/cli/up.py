@@ -57,12 +57,19 @@ The operator's API key is in {key}. Try it:
 
   curl -H "Authorization: Bearer $(cat '{key}')" {ready.url}/v1/tasks
 
-Ctrl-C stops it.""")
+{_metrics(ready)}Ctrl-C stops it.""")
     if not ready.api_key_is_accepted:
         click.echo(
             f"\nThis ledger does not know that key. Remove {key} and start again to get another.",
             err=True,
         )
+
+
+def _metrics(ready: Ready) -> str:
+    if not ready.metrics_urls:
+        return ""
+    web, maintenance, *workers = ready.metrics_urls
+    return f"Metrics: {web} (web), {maintenance} (maintenance), {', '.join(workers)} (workers)\n\n"
 
 
 def _shortest(path: Path) -> Path:

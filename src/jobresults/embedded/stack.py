@@ -6,9 +6,10 @@ import http.client
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from jobresults import redis_store
@@ -21,11 +22,14 @@ from jobresults.embedded.data_directory import DataDirectory, exclusive_data_dir
 from jobresults.embedded.redis import PrivateRedis, private_redis
 from jobresults.embedded.supervisor import StartFailed, Supervisor
 from jobresults.errors import ConfigurationError, RedisUnavailable, Unauthenticated
-from jobresults.settings import Settings
+from jobresults.settings import MetricsSettings, Settings
+from jobresults.telemetry.metrics_server import PATH as METRICS_PATH
+from jobresults.telemetry.metrics_server import listen
 
 START_SECONDS = 60.0
 # Less than the supervisor gives them, so that web and workers end by themselves.
 GRACE_SECONDS = 6
+LAST_PORT = 65_535
 # Where to reach a server that listens on every address.
 _ANY = "0.0.0.0"  # nosec B104  # noqa: S104 - nothing is bound here
 _REACHED_AT = {_ANY: "127.0.0.1", "::": "::1"}
@@ -48,6 +52,7 @@ class Ready:
     url: str
     api_key: Path
     api_key_is_accepted: bool
+    metrics_urls: tuple[str, ...] = ()
 
 
 def run_stack(settings: Settings, options: Options, announce: Callable[[Ready], None]) -> None:
@@ -64,6 +69,7 @@ def run_stack(settings: Settings, options: Options, announce: Callable[[Ready], 
     with ExitStack() as held:
         data = held.enter_context(exclusive_data_directory(options.data_directory))
         port = usable_port(options.host, options.port)
+        metrics_ports = _metrics_ports(settings.metrics, port, options.workers)
         private = None
         if settings.redis.url is None:
             private = held.enter_context(private_redis(settings, data.redis))
@@ -74,12 +80,14 @@ def run_stack(settings: Settings, options: Options, announce: Callable[[Ready], 
             return
         migrate(settings.database)
         accepted = _operator_key_is_accepted(settings, data)
-        for program in _programs(environ, options.workers):
+        for program in _programs(environ, options.workers, metrics_ports):
             supervisor.start(program)
         if supervisor.wait_until(lambda: _is_ready(options.host, port), START_SECONDS):
             url = _url(options.host, port)
             with data.announced(url):
-                announce(Ready(url, data.api_key, accepted))
+                metrics = [_url(settings.metrics.host, number) for number in metrics_ports]
+                urls = tuple(f"{each}{METRICS_PATH}" for each in metrics)
+                announce(Ready(url, data.api_key, accepted, urls))
                 supervisor.keep_running()
 
 
@@ -160,10 +168,35 @@ def _operator_key_is_accepted(settings: Settings, data: DataDirectory) -> bool:
     return True
 
 
-def _programs(environ: dict[str, str], workers: int) -> Iterator[Program]:
+def _metrics_ports(settings: MetricsSettings, web_port: int, workers: int) -> Sequence[int]:
+    """One for each program, counted up from `metrics.port`: web, maintenance, the workers. None if
+    that is null.
+
+    Raises:
+        ConfigurationError: one of them cannot be listened on.
+    """
+    first = settings.port
+    if first is None:
+        return ()
+    ports = range(first, first + 2 + workers)
+    if web_port in ports or ports[-1] > LAST_PORT:
+        raise ConfigurationError(
+            f"metrics.port: the processes take ports {first} to {ports[-1]}; choose it so that"
+            f" they end at {LAST_PORT} and leave out {web_port}, the port of web"
+        )
+    for port in ports:
+        listen(settings.host, port).close()
+    return ports
+
+
+def _programs(
+    environ: dict[str, str], workers: int, metrics_ports: Sequence[int]
+) -> Iterator[Program]:
     names = ["web", "maintenance", *(f"worker {number}" for number in range(1, workers + 1))]
-    for name in names:
-        yield Program(name, (sys.executable, "-m", "jobresults.cli.main", name.split()[0]), environ)
+    for name, port in zip_longest(names, metrics_ports):
+        own = {} if port is None else {"JOBRESULTS_METRICS__PORT": str(port)}
+        command = (sys.executable, "-m", "jobresults.cli.main", name.split()[0])
+        yield Program(name, command, environ | own)
 
 
 def _is_ready(host: str, port: int) -> bool:

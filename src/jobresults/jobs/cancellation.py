@@ -11,6 +11,7 @@ from jobresults.jobs import events, outbox
 from jobresults.jobs.model import job
 from jobresults.jobs.outcome import CANCELED, ended_values
 from jobresults.jobs.states import Event, State
+from jobresults.telemetry.metrics import JOBS_ENDED
 
 
 def cancel(database: Database, job_id: str) -> State:
@@ -25,7 +26,10 @@ def cancel(database: Database, job_id: str) -> State:
     """
     with database.write() as connection:
         row = connection.execute(
-            select(job.c.state, job.c.attempt, job.c.cancel_requested_at_ms)
+            select(
+                *(job.c.state, job.c.attempt, job.c.cancel_requested_at_ms),
+                *(job.c.task, job.c.queue),
+            )
             .where(job.c.id == job_id)
             .with_for_update()  # so that no retry slips in between
         ).one()
@@ -44,4 +48,5 @@ def cancel(database: Database, job_id: str) -> State:
         if row.state != State.QUEUED:
             return State.RUNNING
         outbox.add(connection, [job_id])
-        return State.CANCELED
+    JOBS_ENDED.labels(row.task, row.queue, "canceled").inc()
+    return State.CANCELED

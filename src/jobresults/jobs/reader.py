@@ -20,7 +20,11 @@ from jobresults.jobs.reading import UUID, JobRecord, select_records
 from jobresults.jobs.states import State
 from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client
+from jobresults.telemetry.metrics import RESULT_READS
 
+READ_FROM_MEMORY = RESULT_READS.labels("memory")
+_READ_FROM_REDIS = RESULT_READS.labels("redis")
+_READ_FROM_LEDGER = RESULT_READS.labels("ledger")
 _BATCH = 200
 _SMALL_RESULT_BYTES = 262_144
 
@@ -49,6 +53,7 @@ class JobReader:
         """
         record = self.remembered(job_id, visible)
         if record is not None:
+            READ_FROM_MEMORY.inc()
             return record
         # Another's job goes the way of an unknown one, so that they differ in nothing.
         if not UUID.fullmatch(job_id):
@@ -73,18 +78,22 @@ class JobReader:
         read_at = time.monotonic()
         ids = list({job_id for job_id, _ in asked})
         absent: JobResultsError = NotFound("no such job")
+        source = _READ_FROM_LEDGER
         try:
             found: Mapping[str, JobRecord] = self._from_ledger(ids)
         except LedgerUnavailable as error:
-            found, absent = self._hot_copies(ids), error
+            found, absent, source = self._hot_copies(ids), error, _READ_FROM_REDIS
         for record in found.values():
             self._ended.put(record, read_at)
-        return [
+        answers: list[JobRecord | Exception] = [
             found[job_id]
             if job_id in found and visible.shows(found[job_id])
             else type(absent)(absent.detail)
             for job_id, visible in asked
         ]
+        ended = sum(isinstance(answer, JobRecord) and answer.done for answer in answers)
+        source.inc(ended)
+        return answers
 
     def _from_ledger(self, ids: list[str]) -> dict[str, JobRecord]:
         rows = self._database.rows(self._select, {"ids": ids})

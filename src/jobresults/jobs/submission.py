@@ -36,6 +36,7 @@ from jobresults.jobs.states import WaitingOn
 from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client
 from jobresults.settings import JobsSettings, LimitsSettings
+from jobresults.telemetry.metrics import JOBS_SUBMITTED
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +211,8 @@ class Submissions:
             if isinstance(answer, Committed)
             for record in answer.records
         ]
+        for record in records:
+            JOBS_SUBMITTED.labels(record.task, record.queue).inc()
         self._dispatch(
             [
                 Dispatch(record.id, record.epoch, record.queue)

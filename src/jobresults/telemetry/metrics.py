@@ -49,7 +49,7 @@ class Declared:
 CATALOGUE: list[Declared] = []
 
 # A series' time of birth would double what is scraped, and PromQL has no use for it.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def _declare(
@@ -181,7 +181,7 @@ LEDGER_FENCED_WRITES = _counter(
     "jobresults_ledger_fenced_writes_total",
     "Writes that changed nothing, as the job had gone to another meanwhile.",
     "reason",
-    by=_ALL,
+    by=("worker", "maintenance"),
 )
 REDISPATCHED = _counter(
     "jobresults_redispatched_total",

@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 
 from jobresults.errors import ConfigurationError
-from jobresults.settings import MetricsSettings
 from jobresults.telemetry.metrics import Process, registry_of
+
+if TYPE_CHECKING:
+    from jobresults.settings import MetricsSettings  # web's exporter needs none, nor their memory
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +122,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         """In a forked process: close what belongs to its parent."""
         for inherited in (self.socket, *self._open):
             with suppress(OSError):
-                inherited.close()
+                os.close(inherited.detach())
 
 
 class _Handler(WSGIRequestHandler):

@@ -41,6 +41,7 @@ from jobresults.web.fast_lane import FastLane
 from jobresults.web.proxies import TrustedProxies
 from jobresults.web.query import refuse_repeated
 from jobresults.web.request_context import RequestContext
+from jobresults.web.request_counts import ROUTE, RequestCounts
 from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Answer, Route
 from jobresults.web.security_headers import security_headers
 from jobresults.web.services import build
@@ -209,6 +210,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["openapi"] = functools.cache(
         lambda: reference.document(ROUTES, settings, services.catalog)
     )
+    if settings.metrics.port is not None:
+        app.extensions["request_counts"] = RequestCounts(ROUTES)
     app.after_request(_with_defaults)
     app.wsgi_app = RequestContext(app.wsgi_app).serve  # type: ignore[method-assign]
     if settings.web.fast_lane:
@@ -233,6 +236,8 @@ def install(app: Flask, routes: Iterable[Route]) -> None:
 
 def _with_defaults(response: Response) -> Response:
     """What a view says nothing else about is of this moment and for this caller."""
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
     response.headers.setdefault("Cache-Control", "no-store")
     for name, value in security_headers(request.environ):
         response.headers.setdefault(name, value)

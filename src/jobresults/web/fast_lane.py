@@ -11,12 +11,14 @@ from typing import Any
 
 from jobresults.accounts.principal import Scope
 from jobresults.errors import TooManyRequests
+from jobresults.jobs.reader import READ_FROM_MEMORY
 from jobresults.jobs.states import State
 from jobresults.telemetry.logging_context import bound
 from jobresults.web import problems, results
 from jobresults.web.authentication import authenticate, bearer_token
 from jobresults.web.reply import Reply
 from jobresults.web.request_context import request_id
+from jobresults.web.request_counts import ROUTE
 from jobresults.web.security_headers import security_headers
 from jobresults.web.services import Services, visible_to
 
@@ -64,6 +66,7 @@ class FastLane:
             self._services.rates.let_in(principal)
         except TooManyRequests:
             return None
+        READ_FROM_MEMORY.inc()
         return results.ended_reply(record, results.Question(job_id, wait, principal, environ))
 
     def _answer(self, environ: dict[str, Any], job_id: str, wait: str | None) -> Reply:
@@ -78,14 +81,18 @@ class FastLane:
 
 
 def _asked(environ: dict[str, Any]) -> tuple[str, str | None] | None:
-    """The job's id and the wait, if the request is a plain one."""
+    """The job's id and the wait, if the request is a plain one; its route is noted then."""
     if environ["REQUEST_METHOD"] != "GET":
         return None
     path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
     if path == "/get_result":
         found = _ID_AND_WAIT.fullmatch(query)
-        return None if found is None else (found[1], found[2])
+        if found is None:
+            return None
+        environ[ROUTE] = "/get_result"
+        return found[1], found[2]
     of_path = _PATH.fullmatch(path)
     if of_path is None or (wait := _WAIT.fullmatch(query)) is None:
         return None
+    environ[ROUTE] = "/v1/jobs/<job_id>/result"
     return of_path[1], wait[1]

@@ -21,6 +21,7 @@ from gunicorn.http.errors import InvalidHeader
 from gunicorn.workers.ggevent import GeventWorker
 
 from jobresults.web import problems
+from jobresults.web.request_counts import RequestCounts
 from jobresults.web.security_headers import security_headers
 
 _SHORT_BYTES = 65_536
@@ -30,6 +31,9 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(?::[0-9]{1,5})?")
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """Serves each connection's requests in turn with those of all others."""
+
+    slot: int  # of its metrics; the master knows it, too
+    counts: RequestCounts | None = None
 
     def init_process(self) -> None:
         """Called after the fork; returns when the worker ends."""
@@ -48,7 +52,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         host = next((value for name, value in req.headers if name == "HOST"), None)
         if not (_HOST.fullmatch(host) if host else req.version < (1, 1)):
             raise InvalidHeader("HOST", req=req)
-        super().handle_request(listener_name, req, sock, addr)
+        if self.counts is None:
+            super().handle_request(listener_name, req, sock, addr)
+        else:
+            self.counts.begin()
+            try:
+                super().handle_request(listener_name, req, sock, addr)
+            finally:
+                self.counts.end()
         gevent.sleep(0)
 
 
@@ -94,8 +105,10 @@ def _http_date(at: int) -> str:
 
 class AccessLogger(Logger):  # type: ignore[misc]
     """Gathers only what `telemetry.access_log` logs. gunicorn's own gathers all headers and all
-    variables of each request.
+    variables of each request. Here requests are counted, too, whoever answered them.
     """
+
+    counts: RequestCounts | None = None
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Log an answered request."""
@@ -105,11 +118,14 @@ class AccessLogger(Logger):  # type: ignore[misc]
             self.exception("a request could not be logged")
 
     def _access(self, resp: Any, environ: dict[str, Any], request_time: timedelta) -> None:
+        status = resp.status.partition(" ")[0]
+        if self.counts is not None:
+            self.counts.answered(environ, status, request_time.total_seconds())
         request_ids = [value for name, value in resp.headers if name == "X-Request-ID"]
         atoms = {
             "h": environ.get("REMOTE_ADDR", "-"),
             "m": environ["REQUEST_METHOD"],
-            "s": resp.status.partition(" ")[0],
+            "s": status,
             "B": resp.sent,
             "D": request_time // timedelta(microseconds=1),
             "{raw_uri}e": environ["RAW_URI"],

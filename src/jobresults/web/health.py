@@ -15,8 +15,10 @@ from jobresults.database import Database, schema_is_current
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.dispatch import count_workers
 from jobresults.redis_store import Client
+from jobresults.telemetry.metrics import UP_DEPENDENCY
 
 _INTERVAL_SECONDS = 2.0
+_UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,11 @@ class Health:
             workers = {queue: count_workers(self._redis, queue) for queue in self._queues}
             redis = "ok"
         except RedisUnavailable:
-            redis = "unreachable"
-        self.latest = Checked(self._check_ledger(), redis, workers, time.monotonic())
+            redis = _UNREACHABLE
+        ledger = self._check_ledger()
+        UP_DEPENDENCY.labels("redis").set(redis != _UNREACHABLE)
+        UP_DEPENDENCY.labels("ledger").set(ledger != _UNREACHABLE)
+        self.latest = Checked(ledger, redis, workers, time.monotonic())
 
     def _check_ledger(self) -> str:
         try:
@@ -68,7 +73,7 @@ class Health:
                 connection.execute(text("SELECT 1"))
                 self._schema_seen = self._schema_seen or schema_is_current(connection)
         except LedgerUnavailable:
-            return "unreachable"
+            return _UNREACHABLE
         return (
             "ok" if self._schema_seen else "schema is not this version's: run `jobresults migrate`"
         )

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from jobresults.web.hub_lag import watch_hub_lag
+
 _LOOK_SECONDS = 0.2
 
 
@@ -29,6 +31,15 @@ def run(server: Literal["gunicorn", "pywsgi"] = "gunicorn") -> NoReturn:
         configuration = Path(entry.origin).with_name("gunicorn.conf.py")
         command = [sys.executable, "-m", "gunicorn", "--config", str(configuration), "wsgi_app:app"]
     os.execv(sys.executable, command)  # nosec B606  # noqa: S606 - no shell
+
+
+def begin(worker: Any) -> None:
+    """In a gunicorn worker that is about to serve."""
+    counts = worker.wsgi.extensions.get("request_counts")
+    if counts is not None:
+        worker.counts = worker.log.counts = counts
+        watch_hub_lag()
+    drain_when_stopping(worker)
 
 
 def drain_when_stopping(worker: Any) -> None:

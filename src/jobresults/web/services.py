@@ -26,6 +26,7 @@ from jobresults.jobs.submission import Submissions
 from jobresults.jobs.visibility import Visibility
 from jobresults.redis_store import Client, connect
 from jobresults.settings import Settings
+from jobresults.telemetry.metrics import JOBS_ENDED, JOBS_SUBMITTED, begin_at_zero
 from jobresults.web.health import Health
 from jobresults.web.native_threads import NativeThreads
 from jobresults.web.rates import Rates
@@ -80,6 +81,9 @@ def build(settings: Settings) -> Services:
         if name not in catalog:
             names = ", ".join(task.name for task in catalog)
             raise ConfigurationError(f"tasks.{key}: no task is named {name!r}; there are: {names}")
+    tasks = [task.name for task in catalog]
+    begin_at_zero(JOBS_SUBMITTED, tasks, catalog.queues)
+    begin_at_zero(JOBS_ENDED, tasks, catalog.queues, ["canceled"])
     database = open_database(settings.database)
     redis = connect(settings.redis)
     reader = JobReader(database, redis, settings.web.result_cache_bytes)

@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.reading import JobRecord
 from jobresults.redis_store import BELL_CHANNEL, Client, ring_bell
+from jobresults.telemetry.metrics import LONG_POLL_WAITERS
 
 logger = logging.getLogger(__name__)
 
@@ -105,10 +106,12 @@ class DoneBell:
         waiter = _Waiter(client)
         self._waiters.setdefault(job_id, set()).add(waiter)
         self._count += 1
+        LONG_POLL_WAITERS.inc()
         try:
             yield waiter
         finally:
             self._count -= 1
+            LONG_POLL_WAITERS.dec()
             of_job = self._waiters[job_id]
             of_job.discard(waiter)
             if not of_job:

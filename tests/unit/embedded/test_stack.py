@@ -44,6 +44,34 @@ def test_a_host_of_another_machine_is_refused(host: str) -> None:
         usable_port(host, 0)
 
 
+@pytest.mark.parametrize("offset", [0, 1, 3])
+def test_a_busy_port_of_the_metrics_is_refused_naming_the_setting(
+    busy_port: int,
+    offset: int,
+    tmp_path: Path,
+    never: Callable[[Ready], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("JOBRESULTS_METRICS__PORT", str(busy_port - offset))
+    with pytest.raises(ConfigurationError, match=r"metrics\.port: cannot listen on 127\.0\.0\.1"):
+        run_stack(load_settings(), Options("127.0.0.1", 0, 2, tmp_path), never)
+
+
+@pytest.mark.parametrize(("first", "web"), [(9100, 9103), (65_534, 8000)])
+def test_ports_of_the_metrics_that_cannot_be_are_refused(
+    first: int,
+    web: int,
+    tmp_path: Path,
+    never: Callable[[Ready], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("JOBRESULTS_METRICS__PORT", str(first))
+    with pytest.raises(
+        ConfigurationError, match=rf"metrics\.port: .* ports {first} to {first + 3};"
+    ):
+        run_stack(load_settings(), Options("127.0.0.1", web, 2, tmp_path), never)
+
+
 def test_a_configured_redis_that_does_not_answer_is_an_error_not_replaced(
     tmp_path: Path, never: Callable[[Ready], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,7 +135,7 @@ def _settings(overlay: Overlay, name: str, directory: Path, given: set[str]) -> 
 def settings_are_valid_with_all_secrets_and_with_only_those_needed(
     overlay: Overlay,
 ) -> Iterator[str]:
-    for name in (*PROCESSES, "web"):
+    for name in (*PROCESSES, "migrate"):
         for given in (set(SAMPLES), NEEDED):
             with tempfile.TemporaryDirectory() as directory:
                 try:
