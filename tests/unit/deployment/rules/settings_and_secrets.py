@@ -116,6 +116,7 @@ def _settings(overlay: Overlay, name: str, directory: Path, given: set[str]) -> 
     assert settings.environment == "production"
     assert settings.log_format == "json"
     assert settings.database.url is not None
+    assert (settings.redis.url is None) == (name == "migrate")
     if name == "maintenance" and "slack_bot_token" in given:
         assert settings.alerts.slack.bot_token is not None
         assert settings.alerts.heartbeat_url is not None
@@ -131,6 +132,7 @@ def _settings(overlay: Overlay, name: str, directory: Path, given: set[str]) -> 
     ("ConfigMap/settings", "data/JOBRESULTS_ALERTS__SLACK__CHANNEL", REMOVED),
     ("ConfigMap/settings", f"data/{SENTRY}", "/run/secrets/jobresults/sentry_dsn"),
     ("ConfigMap/settings", "data/JOBRESULTS_ALERTS__HEARTBEAT_URL_FILE", REMOVED),
+    ("ConfigMap/settings", "data/JOBRESULTS_REDIS__URL_FILE", "/run/secrets/redis_url"),
 )
 def settings_are_valid_with_all_secrets_and_with_only_those_needed(
     overlay: Overlay,
