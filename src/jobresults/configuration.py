@@ -150,7 +150,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 
 def _read_environment(environ: Mapping[str, str]) -> Iterator[_Variable]:
-    """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path`; an empty file sets nothing.
+    """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path`; an empty file sets nothing, and so
+    does a missing one whose path has a hyphen in front, as in systemd's `EnvironmentFile=`.
 
     pydantic-settings' own source ignores unknown top-level names and knows no `_FILE`.
     """
@@ -182,9 +183,12 @@ def _tree(variables: list[_Variable]) -> dict[str, Any]:
 
 
 def _read_secret(variable: str, path: str) -> str:
+    may_be_missing, path = path.startswith("-"), path.removeprefix("-")
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
+        if may_be_missing and isinstance(error, FileNotFoundError):
+            return ""
         raise ConfigurationError(f"{variable}: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{variable}: {path} is not UTF-8 text") from error

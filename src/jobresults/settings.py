@@ -3,7 +3,7 @@ down.
 
 Environment: `JOBRESULTS_` + the key's path joined by `__` (`JOBRESULTS_WEB__PORT=8080`); lists as
 JSON. With `_FILE` behind the name the value is read from that file, as Docker and Kubernetes mount
-secrets.
+secrets; with a hyphen before its path the file may be missing.
 """
 
 from __future__ import annotations

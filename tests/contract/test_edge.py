@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import requests
 
+from tests.services.nginx_server import NginxServer
 from tests.services.process import eventually
-from tests.services.stack import Shape, Stack
+from tests.services.stack import Shape, Stack, reserved_port
 from tests.services.stacks import StartStack
 
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
@@ -29,6 +34,12 @@ def proxied(start_stack: StartStack) -> Stack:
     """Behind one proxy, which is whoever connects from 127.0.0.1."""
     settings = {"WEB__TRUSTED_PROXIES": "1", "WEB__BODY_TIMEOUT_SECONDS": "0.5"}
     return start_stack(Shape(workers=0, settings=settings))
+
+
+@pytest.fixture(scope="module")
+def nginx(proxied: Stack, start_nginx: Callable[..., NginxServer]) -> NginxServer:
+    """As in `docker-compose.yaml`."""
+    return start_nginx(proxied.port)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -96,6 +107,79 @@ def test_a_head_that_does_not_come_is_not_waited_for(proxied: Stack) -> None:
     with socket.create_connection(("127.0.0.1", proxied.port), timeout=30) as caller:
         caller.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\n")
         assert caller.recv(65_536) == b""
+
+
+def test_nginx_says_who_calls_and_not_what_callers_say_of_themselves(
+    proxied: Stack, nginx: NginxServer
+) -> None:
+    caller = http.client.HTTPConnection(
+        "127.0.0.1", nginx.port, timeout=10, source_address=("127.0.0.2", 0)
+    )
+    forged = {"X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "X-Request-ID": "by-nginx"}
+    caller.request("GET", "/status", headers={**forged, "X-Forwarded-Proto": "https"})
+    with closing(caller), caller.getresponse() as answer:
+        answer.read()
+    assert answer.status == 200
+    assert answer.getheader("X-Request-ID") == "by-nginx"
+    assert answer.getheader("Strict-Transport-Security") is None  # it came by plain HTTP
+    assert answer.getheader("Server") == "nginx"
+    assert "client_ip=127.0.0.2" in logged(proxied, "by-nginx")
+    eventually(lambda: '"request_id":"by-nginx"' in nginx.process.log(), "nginx logs it")
+
+
+@pytest.mark.parametrize("given", [None, "not an id\u00e9".encode()])
+def test_nginx_makes_the_id_of_a_request_that_has_none(
+    proxied: Stack, nginx: NginxServer, given: bytes | None
+) -> None:
+    headers = {} if given is None else {"X-Request-ID": given}
+    id_ = requests.get(f"{nginx.url}/status", headers=headers, timeout=10).headers["X-Request-ID"]
+    assert logged(proxied, id_)
+    eventually(lambda: f'"request_id":"{id_}"' in nginx.process.log(), "nginx logs the same")
+
+
+def test_a_request_waits_for_its_job_behind_nginx(proxied: Stack, nginx: NginxServer) -> None:
+    bearer = {"Authorization": f"Bearer {proxied.key}"}
+    jobs = f"{nginx.url}/v1/jobs"
+    job = requests.post(jobs, json={"task": "echo"}, headers=bearer, timeout=10).json()["job_id"]
+
+    def wait() -> requests.Response:
+        return requests.get(f"{jobs}/{job}?wait=20", headers=bearer, timeout=60)
+
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(wait)
+        requests.post(f"{jobs}/{job}/cancel", headers=bearer, timeout=10)
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["state"]) == (200, "canceled")
+
+
+def test_a_body_beyond_the_limit_is_refused_by_nginx_as_by_the_service(
+    proxied: Stack, nginx: NginxServer
+) -> None:
+    headers = {"Authorization": f"Bearer {proxied.key}", "Content-Type": "application/json"}
+    limit_bytes = 1_048_576
+    for server, size in ((nginx.url, limit_bytes + 1), (proxied.url, limit_bytes + 1)):
+        refused = requests.post(f"{server}/v1/jobs", b" " * size, headers=headers, timeout=10)
+        assert refused.status_code == 413
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert refused.json()["code"] == "payload_too_large"
+        assert refused.json()["request_id"] == refused.headers["X-Request-ID"]
+    passed = requests.post(f"{nginx.url}/v1/jobs", b" " * limit_bytes, headers=headers, timeout=10)
+    assert passed.status_code == 400  # the service's word: blanks are no JSON
+
+
+def test_what_nginx_itself_refuses_says_when_to_come_back(
+    start_nginx: Callable[..., NginxServer],
+) -> None:
+    with reserved_port() as dead:
+        nginx = start_nginx(dead, {"rate=500r/s": "rate=1r/m", "burst=1000": "burst=1"})
+        answers = [requests.get(f"{nginx.url}/status", timeout=10) for _ in range(3)]
+    for answer in answers:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"]
+        assert answer.json()["status"] == answer.status_code
+        assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+    # One request was made when it started, one more may come at once.
+    assert [answer.status_code for answer in answers] == [503, 429, 429]
 
 
 def logged(stack: Stack, request_id: str) -> str:

@@ -101,6 +101,15 @@ def test_an_empty_secret_file_sets_nothing(file: Path, tmp_path: Path) -> None:
     assert load_settings(environ=variables) == Settings()
 
 
+def test_a_secret_file_with_a_hyphen_in_front_may_be_missing(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    assert load_settings(environ=environ(SENTRY__DSN_FILE=f"-{path}")) == Settings()
+    path.write_text("https://key@host/1")
+    assert load_settings(environ=environ(SENTRY__DSN_FILE=f"-{path}")).sentry.dsn is not None
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        load_settings(environ=environ(SENTRY__DSN_FILE=f"-{tmp_path}"))
+
+
 def test_settings_do_not_show_their_secrets(file: Path) -> None:
     variables = environ(REDIS__URL=f"redis://:{SECRET}@h", DATABASE__URL=f"postgresql://{SECRET}@h")
     settings = load_settings(environ=variables)

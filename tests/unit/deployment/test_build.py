@@ -18,9 +18,39 @@ def test_jenkins_runs_targets_of_make_and_nothing_else(
 ) -> None:
     jenkinsfile = (root / "Jenkinsfile").read_text()
     steps = re.findall(r"\bsh '(.*)'$", jenkinsfile, re.M)
-    assert steps
-    assert all(re.fullmatch(r"make [a-z-]+", step) for step in steps)
-    assert called_targets(jenkinsfile) >= {"install", "check", "test", "demo"}
+    assert len(steps) == len(re.findall(r"\bsh\b", jenkinsfile))
+    assert all(re.fullmatch(r"make [a-z-]+( OVERLAY=[a-z]+)?", step) for step in steps)
+    wanted = {"install", "check", "test", "demo", "manifests", "deploy", "smoke"}
+    assert called_targets(jenkinsfile) == wanted
+    overlays = {folder.name for folder in (root / "k8s/overlays").iterdir()}
+    assert set(re.findall(r"OVERLAY=(\w+)", jenkinsfile)) == overlays
+
+
+def test_production_comes_after_staging_and_a_persons_leave(root: Path) -> None:
+    jenkinsfile = (root / "Jenkinsfile").read_text()
+    stages = re.findall(r"^    stage\('(.*)'\)", jenkinsfile, re.M)
+    assert stages.index("verify") < stages.index("manifests") < stages.index("staging")
+    assert stages[stages.index("staging") :] == ["staging", "approval", "production"]
+    approval = jenkinsfile.partition("stage('approval')")[2].partition("stage('production')")[0]
+    assert "input {" in approval
+    for name in ("staging", "production"):
+        stage = jenkinsfile.partition(f"stage('{name}')")[2]
+        assert stage.index("params.IMAGE") < stage.index("make deploy") < stage.index("make smoke")
+
+
+def test_whoever_broke_and_mended_it_is_told(root: Path) -> None:
+    post = (root / "Jenkinsfile").read_text().rpartition("\n  post {")[2]
+    assert re.findall(r"^    (\w+) \{\n      slackSend\(", post, re.M) == ["failure", "fixed"]
+
+
+def test_the_agent_is_a_confined_pod(root: Path) -> None:
+    jenkinsfile = (root / "Jenkinsfile").read_text()
+    (file,) = re.findall(r"yamlFile '(.*)'", jenkinsfile)
+    pod = yaml.safe_load((root / file).read_text())["spec"]
+    (name,) = re.findall(r"defaultContainer '(.*)'", jenkinsfile)
+    assert [container["name"] for container in pod["containers"]] == [name]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_the_pipeline_has_its_sections_and_its_braces_match(root: Path) -> None:
@@ -28,9 +58,11 @@ def test_the_pipeline_has_its_sections_and_its_braces_match(root: Path) -> None:
     assert jenkinsfile.count("{") == jenkinsfile.count("}")
     assert re.findall(r"^  (\w+)", jenkinsfile, re.M) == [
         "agent",
+        "parameters",
         "options",
         "environment",
         "stages",
+        "post",
     ]
     for option in ("timeout(", "disableConcurrentBuilds(abortPrevious: true)", "timestamps()"):
         assert option in jenkinsfile
@@ -46,7 +78,9 @@ def test_the_build_machine_runs_checks_tests_faults_and_demo(
     root: Path, called_targets: CalledTargets
 ) -> None:
     script = (root / ".ci/run").read_text()
-    assert called_targets(script) == {"install", "check", "test", "test-faults", "demo"}
+    assert called_targets(script) == {
+        *("install", "check", "manifests", "test", "test-faults", "demo")
+    }
 
 
 def test_the_build_machine_stops_at_the_first_failure(root: Path) -> None:

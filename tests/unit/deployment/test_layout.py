@@ -23,6 +23,7 @@ from jobresults.configuration import PREFIX, load_settings
         "README.md",
         "config.yaml",
         "credentials_sample.json",
+        "deployment",
         "dev.env",
         "dictconfig_logging.py",
         "docker-compose.yaml",
