@@ -17,6 +17,7 @@ from monitoring.dashboards.description import (
 )
 
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_ALL = {"text": "All", "value": "$__all"}
 _METRIC_WITH = {
     "queue": "jobresults_queue_jobs",
     "task": "jobresults_jobs_submitted_total",
@@ -125,7 +126,7 @@ def _variables(board: Board) -> list[dict[str, Any]]:
             "allValue": ".*",
             # Values of several installations must not be mixed by `max by`.
             "multi": name != INSTALLATION,
-            "current": {"text": "All", "value": "$__all"},
+            "current": _ALL if name == INSTALLATION else {key: [_ALL[key]] for key in _ALL},
         }
         for name, metric in series.items()
     ]

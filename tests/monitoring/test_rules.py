@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,16 @@ from tests.monitoring.shipped import ALERTS, rules
 # The one alert that fires for ever.
 ALWAYS = "JobresultsWatchdog"
 CONFIGURATIONS = ("prometheus-compose.yml", "prometheus.yml")
+OBJECTIVES = (
+    ("http", "HttpErrors", 0.001),
+    ("jobs", "JobFailures", 0.005),
+    ("wait", "JobWait", 0.01),
+)
+WINDOWS = (
+    ("14.4 * ", "Page", "1h", "5m"),
+    ("6 * ", "SlowPage", "6h", "30m"),
+    ("", "Ticket", "3d", "6h"),
+)
 
 # A metric of ours in an expression, and the labels it is chosen by.
 _SELECTOR = re.compile(r"\b(jobresults_\w+?)(?:_bucket|_count|_sum)?\b(?:\{([^}]*)\})?(?![\w])")
@@ -74,6 +85,17 @@ def test_an_alert_says_how_urgent_it_is_and_what_to_do(alert: dict[str, Any]) ->
     assert notes.keys() == {"summary", "description", "runbook_url"}
     words = re.findall(r"[A-Z][a-z]+", name.removeprefix("Jobresults"))
     assert PurePosixPath(notes["runbook_url"]).name == f"{'-'.join(words).lower()}.md"
+
+
+def test_objectives_are_watched_over_the_windows_that_the_document_tells() -> None:
+    alerts = {alert["alert"]: alert["expr"] for alert in ALERTS}
+    for (slo, name, budget), (speed, urgency, long, short) in product(OBJECTIVES, WINDOWS):
+        limit = f'{{slo="{slo}"}} > {speed}{budget}'
+        assert alerts[f"Jobresults{name}{urgency}"] == (
+            f"jobresults:slo_failures:ratio{long}{limit}"
+            f" and jobresults:slo_failures:ratio{short}{limit}"
+            f' and jobresults:slo_failures:increase{long}{{slo="{slo}"}} >= 10'
+        )
 
 
 def test_all_runbooks_are_in_one_place() -> None:
