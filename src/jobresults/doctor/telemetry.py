@@ -10,7 +10,7 @@ from jobresults.doctor.findings import Finding, Subject, ok, warning
 
 _SECONDS = 2.0
 # Where to reach what listens on every address.
-_ANY = frozenset({"0.0.0.0", "::", ""})  # nosec B104  # noqa: S104 - nothing is bound here
+_ANY = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - nothing is bound here
 
 
 def check_sentry(subject: Subject) -> Iterator[Finding]:
