@@ -10,7 +10,8 @@ from jobresults.doctor.findings import Finding, Subject, ok, warning
 
 _SECONDS = 2.0
 # Where to reach what listens on every address.
-_ANY = frozenset({"0.0.0.0", "::", ""})  # nosec B104  # noqa: S104 - nothing is bound here
+_ANY = "0.0.0.0"  # nosec B104  # noqa: S104 - nothing is bound here
+_REACHED_AT = {_ANY: "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 def check_sentry(subject: Subject) -> Iterator[Finding]:
@@ -29,7 +30,7 @@ def check_metrics(subject: Subject) -> Iterator[Finding]:
     if port is None:
         yield ok("metrics", "not configured")
         return
-    host = "127.0.0.1" if host in _ANY else host
+    host = _REACHED_AT.get(host, host)
     connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     try:
         connection.request("GET", "/metrics")

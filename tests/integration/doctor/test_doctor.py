@@ -337,7 +337,7 @@ def test_a_mail_server_that_never_greets_is_an_error(
 
 def test_secrets_that_are_weak_or_lie_open_are_found(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    file.write_text(json.dumps([{"id": "a", "secret": "change-me-change-me-change-me-change-me"}]))
+    file.write_text(json.dumps([{"id": "a", "secret": "please-change-me-0123456789abcdefghijk"}]))
     file.chmod(0o644)
     tmp_path.chmod(0o755)
     environ = {"JOBRESULTS_ACCOUNTS__TOKEN_KEYS_FILE": str(file)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobresults.settings import JobsSettings
+from jobresults.settings import JobsSettings, RedisSettings
+from jobresults.telemetry.redaction import keep_secret
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer
 from jobresults.worker.job_log import JobLog
@@ -125,11 +128,13 @@ def test_a_carriage_return_begins_the_line_anew(wired: Wired, pieces: list[str],
 
 
 def test_a_secret_at_the_cut_of_a_line_is_hidden() -> None:
+    keep_secret(RedisSettings.model_validate({"url": "redis://me:canaryPassword@host/0"}))
     wired = Wired()
-    wired.log.printed("stdout", "x" * 32_760 + " token=abcdefghijklmnop" + "y" * 50_000 + "\n")
+    wired.log.printed("stdout", "x" * 32_760 + "canaryPassword" + "y" * 50_000 + "\n")
     wired.log.close()
+    keep_secret(RedisSettings())
     (line,) = wired.lines()
-    assert "abc" not in line["message"]
+    assert "canary" not in line["message"]
     assert line["message"].endswith(" characters more)")
     wired.close()
 
@@ -145,12 +150,25 @@ def test_a_line_that_never_ends_takes_no_memory(wired: Wired) -> None:
 
 def test_a_forked_process_writes_nothing(wired: Wired) -> None:
     wired.log.printed("stdout", "the parent's ")
-    with wired.log._lock:  # as another thread may hold it
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with wired.log._lock:
+            held.set()
+            let_go.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
         child = os.fork()
-        if child == 0:
-            wired.log.printed("stdout", "the child's\n")
-            wired.log.logged(0, "INFO", "a", "the child's")
-            wired.log.close()
-            os._exit(0)
+    if child == 0:
+        wired.log.printed("stdout", "the child's\n")
+        wired.log.logged(0, "INFO", "a", "the child's")
+        wired.log.close()
+        os._exit(0)
     os.waitpid(child, 0)
+    let_go.set()
+    holder.join()
     assert wired.lines() == []
