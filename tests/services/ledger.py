@@ -16,7 +16,14 @@ POSTGRESQL = pytest.param("postgresql", id="postgresql", marks=pytest.mark.postg
 @pytest.fixture(scope="module", params=[SQLITE, POSTGRESQL])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A ledger for the tests of one module, each of which runs on both kinds."""
-    if request.param == "postgresql":
+    return new_ledger(request.param, request, tmp_path_factory)
+
+
+def new_ledger(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The URL of one more."""
+    if kind == "postgresql":
         server = request.getfixturevalue("postgresql_server")
         assert isinstance(server, PostgresqlServer)
         return server.ledger()

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.integration.worker.service import SUSPICIOUS, Service, running_service
+from tests.services.ledger import new_ledger
 from tests.services.process import Process, eventually
 from tests.services.redis_server import RedisServer
 from tests.services.scraping import Scrape, scrape
@@ -55,14 +56,18 @@ def metered(service: Service) -> Iterator[Metered]:
 
 @pytest.fixture(scope="module")
 def shared(
+    request: pytest.FixtureRequest,
     database_url: str,
     start_redis: Callable[[], RedisServer],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Metered]:
-    """One worker and maintenance, for tests that leave them as they were."""
+    """One worker and maintenance, for tests that leave them as they were. With a ledger of their
+    own, or this maintenance would do what another one is to count.
+    """
     directory = tmp_path_factory.mktemp("metered")
+    url = new_ledger(database_url.partition(":")[0], request, tmp_path_factory)
     with (
-        running_service(database_url, start_redis(), directory) as service,
+        running_service(url, start_redis(), directory) as service,
         ExitStack() as ports,
     ):
         metered = Metered(service, ports)
