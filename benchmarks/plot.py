@@ -41,12 +41,13 @@ def lines(title: str, series: Mapping[str, Sequence[tuple[float, float]]], *, x_
         return left + share * (right - left), _TOP + height * (1 - y / top)
 
     shapes = [_text(12, 24, title, size=15, color="#24292f")]
-    for step in range(int(top * 2) + 1):
-        y = at(10**low, step / 2)[1]
+    grid = 0.5 * max(1, math.ceil(top / 4))
+    for step in range(int(top / grid) + 1):
+        y = at(10**low, step * grid)[1]
         shapes.append(
             f'<path d="M{left} {y:.1f}H{right}" stroke="#d0d7de" stroke-dasharray="3 3"/>'
         )
-        shapes.append(_text(left - 8, y + 4, f"{step / 2:g}×", anchor="end"))
+        shapes.append(_text(left - 8, y + 4, f"{step * grid:g}×", anchor="end"))
     for x in sorted({x for x, _ in points}):
         shapes.append(_text(at(x, 0)[0], _TOP + height + 20, f"{x:,.0f}", anchor="middle"))
     shapes.append(_text((left + right) / 2, _TOP + height + 40, x_name, anchor="middle"))
