@@ -19,7 +19,7 @@ from jobresults.cli.main import main
 from jobresults.settings import Settings
 from jobresults.web.app import ROUTES
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 _ID = "01948f2e-7a1b-7c3d-8e4f-0123456789ab"
 # What a reader puts in.
 STANDING_FOR = {
