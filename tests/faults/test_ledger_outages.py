@@ -117,7 +117,7 @@ def test_row_13_ledger_down_at_completion_and_the_worker_dies(
 ) -> None:
     """Row 13: an outcome that dies with its worker is made again when the lease is over.
 
-    Red without `reconciler.take_over_expired_leases`: running for ever.
+    Red without `lost_workers.take_over_expired_leases`: running for ever.
     """
     with running_worker(bare_stack) as worker:
         job_id = bare_stack.submit("leaves_a_mark", effects.params(gate))

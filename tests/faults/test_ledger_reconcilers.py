@@ -57,7 +57,7 @@ def test_row_25_two_reconcilers_and_expired_leases(
 ) -> None:
     """Row 25: jobs of dead workers are taken over once.
 
-    Red if `reconciler.take_over_expired_leases` updates by id alone: two epochs, two timelines.
+    Red if `lost_workers.take_over_expired_leases` updates by id alone: two epochs, two timelines.
     """
     with ExitStack() as workers:
         dying = [workers.enter_context(running_worker(crowd)) for _ in range(WORKERS)]

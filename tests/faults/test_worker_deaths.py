@@ -61,7 +61,7 @@ def stop_and_take_over(
 def test_row_7_worker_killed_in_mid_job(bare_stack: Stack, effects: Effects, gate: Path) -> None:
     """Row 7: run again, with one outcome.
 
-    Red without `reconciler.take_over_expired_leases`. Stock RQ lets the orphan run on and starts
+    Red without `lost_workers.take_over_expired_leases`. Stock RQ lets the orphan run on and starts
     the second copy minutes later, if at all.
     """
     with running_worker(bare_stack) as first, running_worker(bare_stack) as second:

@@ -12,7 +12,7 @@ from rq.utils import as_text
 from sqlalchemy import Row, select, update
 
 from jobresults.database import Database, metadata
-from jobresults.jobs import cancellation, outcome, reading, reconciler, running
+from jobresults.jobs import cancellation, lost_workers, outcome, reading, running
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.dispatch import dispatch, queue_key
 from jobresults.jobs.model import job
@@ -164,7 +164,7 @@ class Driver:
     def lose_worker(self, job_id: str) -> None:
         """Nothing was heard of the job's worker for too long, and the reconciler has noticed."""
         self.alter(job_id, lease_until_ms=0)
-        reconciler.take_over_expired_leases(self.database, 1_000)
+        lost_workers.take_over_expired_leases(self.database, 1_000)
 
     def alter(self, job_id: str, **columns: Any) -> None:
         """Change the row, as time or an outage would."""

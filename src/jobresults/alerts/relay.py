@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from jobresults.alerts.breaker import Breaker
-from jobresults.alerts.courier import OUTCOMES, Courier, Silences
+from jobresults.alerts.courier import OUTCOMES, Courier
 from jobresults.alerts.delivery import BoundedSink
 from jobresults.alerts.groups import HEARTBEAT_KEY, GroupStore
 from jobresults.alerts.handler import AlertHandler
+from jobresults.alerts.judgement import Silences
 from jobresults.alerts.model import Sink
 from jobresults.alerts.routing import SilenceLink
 from jobresults.alerts.sinks import deadline_seconds, open_sinks

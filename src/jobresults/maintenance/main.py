@@ -17,7 +17,7 @@ from jobresults.alerts.relay import Relay
 from jobresults.alerts.start import start_alerts
 from jobresults.database import Database, open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable, Unavailable
-from jobresults.jobs import expiry, reconciler, stored
+from jobresults.jobs import expiry, lost_workers, reconciler, stored
 from jobresults.jobs.catalog import load_catalog
 from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import drop_abandoned_executions, drop_dead_workers
@@ -85,7 +85,7 @@ class Leases:
             self._judges_from_ms = now_ms + self._grace_ms
         self._swept_at_ms = now_ms
         if now_ms >= self._judges_from_ms:
-            _repeat(lambda: reconciler.take_over_expired_leases(self._database, self._batch_size))
+            _repeat(lambda: lost_workers.take_over_expired_leases(self._database, self._batch_size))
             self._swept_at_ms = self._clock_ms()
 
     def _clock_ms(self) -> int:

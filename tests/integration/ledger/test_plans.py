@@ -15,6 +15,7 @@ from jobresults.jobs import (
     backlog,
     estimate,
     expiry,
+    lost_workers,
     queues,
     quotas,
     reading,
@@ -35,7 +36,7 @@ Statement = tuple[str, Any]
 TIME_SEARCH = re.compile(r"Index Cond: \(\w+_ms <=? [^\"]*statement_timestamp")
 
 SWEEPS: dict[str, Callable[[Driver], object]] = {
-    "expired leases": lambda d: reconciler.take_over_expired_leases(d.database, 10),
+    "expired leases": lambda d: lost_workers.take_over_expired_leases(d.database, 10),
     "due jobs": lambda d: reconciler.dispatch_due(d.database, d.redis, 10),
     "lost dispatches": lambda d: reconciler.redispatch_lost(
         d.database, d.redis, "default", lost_after_seconds=0, batch_size=10

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from jobresults.database import Database
 from jobresults.errors import RedisUnavailable
-from jobresults.jobs import dispatch, reconciler
+from jobresults.jobs import dispatch, lost_workers, reconciler
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.states import State, WaitingOn
 from jobresults.redis_store import connect
@@ -23,7 +23,7 @@ LONG_AGO_MS = 1_000
 
 
 def take_over(driver: Driver, batch_size: int = 100) -> int:
-    return reconciler.take_over_expired_leases(driver.database, batch_size)
+    return lost_workers.take_over_expired_leases(driver.database, batch_size)
 
 
 def dispatch_due(driver: Driver, batch_size: int = 100) -> int:

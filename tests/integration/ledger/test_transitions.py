@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Row, select, update
 
-from jobresults.jobs import expiry, reconciler, running
+from jobresults.jobs import expiry, lost_workers, reconciler, running
 from jobresults.jobs.dispatch import parse_rq_id
 from jobresults.jobs.model import job, job_event
 from jobresults.jobs.running import Claimed, Progress
@@ -118,7 +118,7 @@ class Transitions(RuleBasedStateMachine):
     @rule()
     def maintenance_sweeps(self) -> None:
         database, redis = self.driver.database, self.driver.redis
-        reconciler.take_over_expired_leases(database, 2)
+        lost_workers.take_over_expired_leases(database, 2)
         reconciler.dispatch_due(database, redis, 2)
         reconciler.redispatch_lost(database, redis, "default", lost_after_seconds=5, batch_size=2)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import event
 
-from jobresults.jobs import expiry, reconciler
+from jobresults.jobs import expiry, lost_workers
 from jobresults.jobs.outcome import Ending
 from jobresults.jobs.states import State
 from jobresults.webhooks import subscriptions
@@ -161,5 +161,5 @@ def test_the_reconciler_tells_of_many_at_once(driver: Driver) -> None:
     driver.cancel(ids[0])
     for job_id in ids:
         driver.alter(job_id, lease_until_ms=0)
-    reconciler.take_over_expired_leases(driver.database, 10)
+    lost_workers.take_over_expired_leases(driver.database, 10)
     assert sorted(row.event for row in callbacks(driver)) == ["job.canceled", *["job.failed"] * 3]
