@@ -4,6 +4,7 @@ installations.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -40,6 +41,7 @@ def begin(worker: Any) -> None:
         worker.counts = worker.log.counts = counts
         watch_hub_lag()
     drain_when_stopping(worker)
+    gc.freeze()  # else each full collection looks through all modules, while every request waits
 
 
 def drain_when_stopping(worker: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 
@@ -41,6 +42,7 @@ def run(settings: Settings) -> int:
         signal.signal(signal.SIGINT, worker.request_stop)
         if stop.is_set:  # by a signal while the worker was made
             worker.request_stop(signal.SIGTERM, None)
+        gc.freeze()  # else each full collection looks through all modules, several times a second
         worker.work_until_stopped()
     return 0
 
