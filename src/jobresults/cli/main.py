@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ class Commands(click.Group):
         except JobResultsError as error:
             wrong_setup = isinstance(error, ConfigurationError)
             raise (_Refused if wrong_setup else click.ClickException)(error.detail) from error
+        except ModuleNotFoundError as error:
+            if find_spec("sqlalchemy"):  # the service is there: a fault of its own
+                raise
+            raise click.ClickException(
+                f"{ctx.invoked_subcommand} needs the service: pip install 'jobresults[service]'"
+            ) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
