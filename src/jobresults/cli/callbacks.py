@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from jobresults.cli.jobs import connected, print_json
+from jobresults.cli.connection import connected
+from jobresults.cli.jobs import print_json
 
 _STATES = ["pending", "delivered", "given_up", "stopped"]
 

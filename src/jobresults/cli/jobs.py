@@ -8,22 +8,16 @@ allowed, 5 not ended in time (the job goes on), 6 unknown or expired job, 7 serv
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
-if TYPE_CHECKING:
-    from jobresults.client import Client, JobHandle
+from jobresults.cli.connection import connected
 
-LOCAL_DATA = Path(".jobresults")  # where `jobresults up` keeps its address and key
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+if TYPE_CHECKING:
+    from jobresults.client import JobHandle
 
 
 class Data(click.ParamType[Any, Any]):
@@ -116,58 +110,6 @@ def wait(job_id: str, timeout_seconds: float | None) -> None:
     """Wait for a job to end and print its result."""
     with connected() as client:
         _print_result(client.job(job_id), timeout_seconds)
-
-
-@contextmanager
-def connected() -> Iterator[Client]:
-    """A client of the service; its failures end the command with their exit codes."""
-    from jobresults.client import Client, ClientError
-
-    # The client says when and why it tries again.
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        with Client(_url(), _token()) as client:
-            yield client
-    except ClientError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(_exit_code(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _exit_code(error: Exception) -> int:
-    from jobresults import client
-
-    codes: dict[type[Exception], int] = {
-        client.JobFailed: 3,
-        client.JobCanceled: 3,
-        client.AuthenticationFailed: 4,
-        client.JobTimeout: 5,
-        client.JobNotFound: 6,
-        client.JobExpired: 6,
-        client.ServiceUnavailable: 7,
-    }
-    return codes.get(type(error), 1)
-
-
-def _url() -> str | None:
-    """Where `jobresults up` in this directory serves, unless JOBRESULTS_URL names a service."""
-    return os.environ.get("JOBRESULTS_URL") or _local("url")
-
-
-def _token() -> str | None:
-    """The key of `jobresults up` here, unless another is set; never for another machine."""
-    if os.environ.get("JOBRESULTS_TOKEN") or os.environ.get("JOBRESULTS_TOKEN_FILE"):
-        return None
-    host = urlsplit(_url() or "http://localhost").hostname
-    return _local("api-key") if host in _LOCAL_HOSTS else None
-
-
-def _local(name: str) -> str | None:
-    try:
-        return (LOCAL_DATA / name).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
 
 
 def _print_result(handle: JobHandle, timeout_seconds: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,17 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; a failure of ours becomes one message: exit 2 for the configuration's, else 1."""
+        """Run; a failure of ours becomes one message: exit 2 for the configuration's, else 1. After
+        Ctrl-C, also at a prompt, the exit code is 130.
+        """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except click.Abort as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                sys.exit(130)
+            raise
         except JobResultsError as error:
             wrong_setup = isinstance(error, ConfigurationError)
             raise (_Refused if wrong_setup else click.ClickException)(error.detail) from error
@@ -63,11 +72,19 @@ class Commands(click.Group):
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     help="The YAML file with the settings.  [default: $JOBRESULTS_CONFIG, else ./config.yaml]",
 )
+@click.option(
+    "--url",
+    metavar="URL",
+    help="The service to call.  [default: $JOBRESULTS_URL, else that of `jobresults up` in this "
+    "directory, else that of the newest login]",
+)
 @click.version_option(package_name="jobresults")
-def main(config: Path | None) -> None:
+def main(config: Path | None, url: str | None) -> None:
     """Hand in work, get a job id, come back for the result."""
     if config:
         os.environ["JOBRESULTS_CONFIG"] = str(config)  # child processes read it too
+    if url:
+        os.environ["JOBRESULTS_URL"] = url
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from jobresults.cli.jobs import connected, print_json
+from jobresults.cli.connection import connected
+from jobresults.cli.jobs import print_json
 
 
 @click.group()
