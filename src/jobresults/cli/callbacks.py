@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobresults.cli.connection import connected
-from jobresults.cli.jobs import print_json
+from jobresults.cli.tables import print_json
 
 _STATES = ["pending", "delivered", "given_up", "stopped"]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobresults.cli.connection import connected
+from jobresults.cli.tables import print_json
 
 if TYPE_CHECKING:
     from jobresults.client import JobHandle
@@ -122,9 +123,3 @@ def _print_result(handle: JobHandle, timeout_seconds: float | None) -> None:
         click.echo(f"job continues: jobresults wait {handle.id}", err=True)
         raise
     print_json(result)
-
-
-def print_json(document: Any) -> None:
-    """On stdout; indented for people."""
-    indent = 2 if sys.stdout.isatty() else None
-    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))

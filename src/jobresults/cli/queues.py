@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobresults.cli.connection import connected
-from jobresults.cli.jobs import print_json
+from jobresults.cli.tables import print_json
 
 
 @click.group()
