@@ -94,7 +94,7 @@ def failures_told() -> Iterator[None]:
     from jobresults.client import ClientError
 
     # The client says when and why it tries again.
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_OnStderr()])
     try:
         yield
     except ClientError as error:
@@ -116,6 +116,13 @@ def exit_code(error: Exception) -> int:
         client.ServiceUnavailable: 7,
     }
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+class _OnStderr(logging.Handler):
+    """Writes to what is stderr by then: above the bars, while there are some."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
 
 
 def _local(name: str) -> str | None:

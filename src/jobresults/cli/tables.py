@@ -40,6 +40,7 @@ class Column:
     """A member of each row: `name` in JSON and CSV, `title` and `text` in a table.
 
     One that `shrinks` is cut where the terminal is too narrow; `colors` are those of certain texts.
+    Of those not `in_table` only CSV tells.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     numeric: bool = False
     shrinks: bool = False
     colors: Mapping[str, str] = field(default_factory=dict)
+    in_table: bool = True
 
 
 def output_option(command: _Command) -> _Command:
@@ -74,7 +76,7 @@ def print_rows(rows: Iterable[Row], columns: Sequence[Column], output: Output) -
     elif output == "csv":
         _print_csv(rows, columns)
     else:
-        _print_table(rows, columns)
+        _print_table(rows, [column for column in columns if column.in_table])
 
 
 def print_json(document: object) -> None:
