@@ -46,7 +46,7 @@ def alerts() -> None:
 @output_option
 def list_alerts(states: tuple[str, ...], limit: int, output: Output) -> None:
     """List alerts, the one with the latest event first."""
-    with _listing() as listing:
+    with opened_listing() as listing:
         found, more = listing.page(states=states, limit=limit)
     rows = [
         {
@@ -68,7 +68,7 @@ def list_alerts(states: tuple[str, ...], limit: int, output: Output) -> None:
 @click.argument("fingerprint")
 def show(fingerprint: str) -> None:
     """Print all that is known of an alert."""
-    with _listing() as listing:
+    with opened_listing() as listing:
         item = listing.get(fingerprint)
     for name, text in _details(item):
         if text:
@@ -141,7 +141,12 @@ def test(timeout_seconds: float) -> None:
 
 
 @contextmanager
-def _listing() -> Iterator[Listing]:
+def opened_listing() -> Iterator[Listing]:
+    """The alerts there are, by Redis and the ledger that the settings name.
+
+    Raises:
+        ConfigurationError
+    """
     from jobresults.alerts.listing import Listing
     from jobresults.alerts.silences import Silences
     from jobresults.configuration import load_settings
