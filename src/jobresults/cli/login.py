@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -38,16 +40,19 @@ def login(url: str | None, name: str | None, with_token: bool) -> None:
     The token is kept in a file that only you can read, and from now on brought to this service and
     to no other.
     """
-    from jobresults.cli.credential_file import Login, changed_credentials, location
+    from jobresults.cli.credential_file import (
+        Login,
+        changed_credentials,
+        location,
+        read_credentials,
+    )
 
+    read_credentials()  # refused before anyone types a password
     with failures_told():
         url = _chosen_url(url)
-        expires_at = None
-        if with_token:
-            token = _given_token()
-        else:
-            token, expires_at = _exchanged(url, name)
-        who = _transport(url, token).get("/v1/whoami").body["client"]
+        token, expires_at = (_given_token(), None) if with_token else _exchanged(url, name)
+        with _calling(url, token) as transport:
+            who = transport.get("/v1/whoami").body["client"]
         with changed_credentials() as credentials:
             credentials.add(url, Login(token, who, expires_at))
         until = f" until {expires_at}" if expires_at else ""
@@ -67,21 +72,22 @@ def logout(url: str | None) -> None:
     with failures_told():
         url = _chosen_url(url)
         known = read_credentials()
-        login = known.at(url)
-        if login is None:
+        kept = known.at(url)
+        if kept is None:
             others = ", ".join(known.logins) or "none"
             raise click.ClickException(f"there is no login at {url}; logins: {others}")
         with changed_credentials() as credentials:
             credentials.remove(url)
-        if login.token.startswith("jr_"):
+        if kept.token.startswith("jr_"):
             click.echo(f"Forgot the API key for {url}; it is as good as before.", err=True)
             return
         try:
-            _transport(url, login.token).post("/logout")
+            with _calling(url, kept.token) as transport:
+                transport.post("/logout")
         except AuthenticationFailed:
             pass  # it was over
         except ClientError as error:
-            error.add_note(f"forgotten here, yet not revoked: good until {login.expires_at}")
+            error.add_note(f"forgotten here, yet not revoked: good until {kept.expires_at}")
             raise
         click.echo(f"Logged out of {url}.", err=True)
 
@@ -145,7 +151,8 @@ def _exchanged(url: str, name: str | None) -> tuple[str, str]:
     name = name or click.prompt("Name", err=True)
     password = click.prompt("Password", hide_input=True, err=True)
     try:
-        answer = _transport(url, None).post("/login", encode({"name": name, "password": password}))
+        with _calling(url, None) as transport:
+            answer = transport.post("/login", encode({"name": name, "password": password}))
     except JobNotFound as error:
         detail = f"{error.detail}; with an API key: jobresults login --with-token"
         raise ClientError(detail, error.problem) from error
@@ -153,11 +160,13 @@ def _exchanged(url: str, name: str | None) -> tuple[str, str]:
     return answer.body["token"], ends.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _transport(url: str, token: str | None) -> Transport:
+@contextmanager
+def _calling(url: str, token: str | None) -> Iterator[Transport]:
     """With this token or with none: a Client would take that of the environment."""
     from jobresults.client.transport import Transport
 
-    return Transport(url, token, _TIMEOUT_SECONDS, None)
+    with closing(Transport(url, token, _TIMEOUT_SECONDS, None)) as transport:
+        yield transport
 
 
 def _warn_if_unused(url: str) -> None:
