@@ -39,8 +39,8 @@ def test_a_bar_is_drawn_and_gone_before_the_result(
     waiting.shows("running 1/2: waiting")
     gate.touch()
     assert waiting.end() == 0
-    assert "━" in waiting.raw
-    assert "\x1b[38;5" in waiting.raw or "\x1b[3" in waiting.raw
+    assert "━" in waiting.shown
+    assert "\x1b[38;5" in waiting.shown or "\x1b[3" in waiting.shown
     assert waiting.text.endswith('"found"\n')
 
 
@@ -52,9 +52,9 @@ def test_who_wants_no_colors_or_cannot_draw_gets_plain_text(
     waiting.shows("running 1/2: waiting")
     gate.touch()
     assert waiting.end() == 0
-    assert "\x1b[3" not in waiting.raw
+    assert "\x1b[3" not in waiting.shown
     if "TERM" in changes:
-        assert "\x1b" not in waiting.raw
+        assert "\x1b" not in waiting.shown
 
 
 def test_many_jobs_share_the_screen_and_are_printed_after(
@@ -105,7 +105,7 @@ def test_ctrl_c_exits_130_and_tells_how_to_come_back(
     for arguments, hint in ways.items():
         waiting = on_terminal(*arguments)
         waiting.shows("waiting")
-        waiting.type(CTRL_C)
+        waiting.types(CTRL_C)
         assert waiting.end() == 130
         assert waiting.text.endswith(hint)
         assert "Traceback" not in waiting.text
@@ -118,7 +118,7 @@ def test_logs_are_followed_as_text(on_terminal: OnTerminal, stack: Stack, gate: 
     gate.touch()
     assert following.end() == 0
     assert "WARNING the file is there\n" in following.text
-    assert "\x1b[33mWARNING" in following.raw
+    assert "\x1b[33mWARNING" in following.shown
 
 
 def test_answers_are_tables_and_cards(on_terminal: OnTerminal, stack: Stack) -> None:
@@ -129,7 +129,7 @@ def test_answers_are_tables_and_cards(on_terminal: OnTerminal, stack: Stack) -> 
     header, row = listed.text.splitlines()
     assert header.startswith("job id")
     assert row.startswith(job_id)
-    assert "\x1b[32msucceeded" in listed.raw
+    assert "\x1b[32msucceeded" in listed.shown
     got = on_terminal("get", job_id)
     assert got.end() == 0
     assert got.text.endswith('result    {\n            "a": 1\n          }\n')
@@ -142,6 +142,6 @@ def test_a_filter_is_asked_about(on_terminal: OnTerminal, stack: Stack) -> None:
         assert stack.job(job_id)["state"] == "queued"
         asking = on_terminal("cancel", "--filter", f"customer={customer}")
         asking.shows("cancel 1 job? [y/N]")
-        asking.type(answer)
+        asking.types(answer)
         assert asking.end() == exit_code
     assert stack.job(job_id)["state"] == "canceled"

@@ -7,14 +7,12 @@ allowed, 5 not ended in time (the job goes on), 6 unknown or expired, 7 service 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 import click
 
@@ -23,7 +21,7 @@ from jobresults.cli.data_directory import data_directory
 if TYPE_CHECKING:
     from jobresults.client import Client
 
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ def chosen_service() -> Service:
         ClientError: URL or token cannot be used.
         CredentialFileRefused
     """
+    from urllib.parse import urlsplit
+
     from jobresults.cli.credential_file import read_credentials
     from jobresults.client import credentials
 
@@ -68,17 +68,17 @@ def chosen_service() -> Service:
     login = read_credentials().at(url)
     if login is not None:
         return Service(url, login.token, "login")
-    key = _local("api-key") if urlsplit(url).hostname in _LOCAL_HOSTS else None
+    key = _local("api-key") if urlsplit(url).hostname in LOCAL_HOSTS else None
     return Service(url, key, "up" if key else "nowhere")
 
 
 @contextmanager
-def connected() -> Iterator[Client]:
+def connected(service: Service | None = None) -> Iterator[Client]:
     """A client of the chosen service; its failures end the command with their exit codes."""
     from jobresults.client import AuthenticationFailed, Client
 
     with failures_told():
-        service = chosen_service()
+        service = service or chosen_service()
         with Client(service.url, service.token) as client:
             try:
                 yield client
@@ -91,6 +91,8 @@ def connected() -> Iterator[Client]:
 @contextmanager
 def failures_told() -> Iterator[None]:
     """A failure of a call in the block is told on stderr, with its notes, and ends the command."""
+    import logging
+
     from jobresults.client import ClientError
 
     # The client says when and why it tries again.

@@ -92,19 +92,6 @@ def json_line(document: object) -> str:
     return escape_in_json(json.dumps(document, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of texts below their columns' names, as wide as they need."""
-    named = (dict(zip(columns, row, strict=True)) for row in rows)
-    _print_table(named, [Column(name) for name in columns])
-
-
-def utc(at_ms: int | None) -> str:
-    """Milliseconds since 1970 to the minute in UTC; `-` for never."""
-    if at_ms is None:
-        return "-"
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}Z"
-
-
 def moment(text: str | None) -> str:
     """A time of the service (RFC 3339) to the second in UTC; `-` for never."""
     if text is None:

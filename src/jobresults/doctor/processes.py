@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from redis.exceptions import NoPermissionError
 
+from jobresults.alerts.phrases import plural
 from jobresults.doctor.findings import Finding, Subject, error, ok, warning
 from jobresults.doctor.ledger import opened
 from jobresults.errors import ConfigurationError, LedgerUnavailable, RedisUnavailable
@@ -95,7 +96,7 @@ def _queue(client: Client, queue: str, tasks: frozenset[str]) -> Iterator[Findin
         text = f"no worker of queue {queue} knows {', '.join(sorted(unknown))}"
         yield error("workers.tasks", text, "give workers this release and these tasks.modules")
     else:
-        yield ok("workers", f"queue {queue}: {count} workers")
+        yield ok("workers", f"queue {queue}: {plural(count, 'worker')}")
 
 
 def _paused(settings: Settings) -> frozenset[str]:

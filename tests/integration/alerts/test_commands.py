@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -92,11 +93,18 @@ def test_alerts_are_listed_shown_and_silenced(
     sample = {"title": "boom \x1b[2J", "task": "score", "frames": "in f\x07"}
     fingerprint = world.log("boom", count=3, sample=sample)
     world.log("other")
+
+    def table() -> list[str]:
+        return list(look("list", "-o", "table").stdout.splitlines())
+
     done = look("list", "--limit", "1")
     assert len(done.stdout.splitlines()) == 1
     assert "there are more" in done.stderr
-    (line,) = [line for line in look("list").stdout.splitlines() if fingerprint in line]
-    assert re.match(rf"{fingerprint}  open +error +3x  \S+ \S+Z  boom \\x1b\[2J$", line), line
+    (line,) = [line for line in table() if fingerprint in line]
+    assert re.match(rf"{fingerprint}  open +error +3  \S+ \S+Z  boom \\x1b\[2J$", line), line
+    listed = [json.loads(line) for line in look("list").stdout.splitlines()]
+    found = {it["fingerprint"]: (it["state"], it["severity"], it["count"]) for it in listed}
+    assert found[fingerprint] == ("open", "error", 3)
     shown = look("show", fingerprint).stdout
     assert "task        score" in shown
     assert "in f\\x07" in shown
