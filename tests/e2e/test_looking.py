@@ -88,10 +88,10 @@ def test_a_card_tells_all_that_is_known(jobresults: Command, stack: Stack, jobs:
     card = jobresults("get", jobs.failed, "-o", "table").stdout
     for text in (jobs.failed, jobs.customer, "(ran ", "1 of 3", "account is closed", "will not help"):
         assert text in card
-    assert "result    1\n" in jobresults("get", jobs.succeeded, "-o", "table").stdout
+    assert "result      1\n" in jobresults("get", jobs.succeeded, "-o", "table").stdout
     rerun = json.loads(jobresults("rerun", jobs.succeeded).stdout)["job_id"]
     stack.ended(rerun)
-    assert f"rerun of  {jobs.succeeded}\n" in jobresults("get", rerun, "-o", "table").stdout
+    assert f"rerun of    {jobs.succeeded}\n" in jobresults("get", rerun, "-o", "table").stdout
     waiting = stack.submit("unserved", tags=["a\x9b", "b"])
     assert "queued, waiting on worker" in jobresults("get", waiting, "-o", "table").stdout
     assert "\x9b" not in jobresults("get", waiting).stdout

@@ -132,7 +132,7 @@ def test_answers_are_tables_and_cards(on_terminal: OnTerminal, stack: Stack) -> 
     assert "\x1b[32msucceeded" in listed.shown
     got = on_terminal("get", job_id)
     assert got.end() == 0
-    assert got.text.endswith('result    {\n            "a": 1\n          }\n')
+    assert got.text.endswith('result      {\n              "a": 1\n            }\n')
 
 
 def test_a_filter_is_asked_about(on_terminal: OnTerminal, stack: Stack) -> None:

@@ -16,7 +16,7 @@ from jobresults.cli.times import between, span
 from jobresults.telemetry.control_characters import escape, escape_but_lines, escape_in_json
 
 Job = Mapping[str, Any]
-_WIDTH = 10
+_WIDTH = 12
 
 
 def print_card(job: Job) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobresults.cli.completion import task_names
 from jobresults.cli.connection import connected
 from jobresults.cli.filters import STATES, Condition, query_of
 from jobresults.cli.job_ids import JobId
@@ -50,7 +51,7 @@ JOB_COLUMNS = (
 @click.option(
     "--state", multiple=True, type=click.Choice(STATES), help="In this state; repeat for more."
 )
-@click.option("--task", help="Of this task.")
+@click.option("--task", shell_complete=task_names, help="Of this task.")
 @click.option("--customer", help="Of this customer.")
 @click.option("--tag", help="With this tag.")
 @click.option("-q", "--q", metavar="TEXT", help="With this text in task, customer or error.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobresults.cli.completion import task_names
 from jobresults.cli.connection import connected
 from jobresults.cli.parameters import Data, Given, Parameter, typed
 from jobresults.cli.tables import print_json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("task")
+@click.argument("task", shell_complete=task_names)
 @click.option("--data", type=Data(), help="All parameters.")
 @click.option(
     "-p",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from jobresults.cli.completion import task_names
 from jobresults.cli.connection import connected
 from jobresults.cli.schemas import Schema, described, types_of
 from jobresults.cli.tables import Column, Output, output_option, print_rows
@@ -40,7 +41,7 @@ _FIELD_COLUMNS = (
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=task_names)
 @output_option
 def tasks(name: str | None, output: Output) -> None:
     """List the tasks, or show how to submit one: its parameters, their types and an example."""
