@@ -119,6 +119,28 @@ def test_alerts_are_listed_shown_and_silenced(
     assert look("list", "--state", "open").stdout.count("\n") == 2
 
 
+def test_the_links_of_an_alert_can_be_opened(
+    look: Callable[..., Any], world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no browser there
+    monkeypatch.setenv("BROWSER", "")
+    world.now_ms = world.groups.clock_ms()
+    fingerprint = world.log("boom", sample={"job_id": "j"})
+
+    def opened(*arguments: str) -> Any:
+        return CliRunner().invoke(main, ["open", *arguments])
+
+    done = opened(fingerprint)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no link to runbook or sentry or logs or silence" in done.stderr
+    monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__LOGS_URL", "https://logs.example/{job_id}")
+    assert opened(fingerprint).stdout == "https://logs.example/j\n"
+    monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__RUNBOOK_URL", "https://runbooks.example/x")
+    assert opened(fingerprint).stdout == "https://runbooks.example/x\n"
+    assert opened(fingerprint, "--to", "logs").stdout == "https://logs.example/j\n"
+    assert opened("0" * 16).exit_code == 1
+
+
 def test_wrong_usage_says_what_is_wrong(look: Callable[..., Any], database: Database) -> None:
     for arguments, words in (
         (("silence", "--for", "1h"), "at least one of fingerprint, task and customer"),
