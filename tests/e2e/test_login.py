@@ -18,7 +18,7 @@ from jobresults.cli.credential_file import Login, changed_credentials, location,
 from jobresults.settings import AccountsSettings
 from tests.e2e.up_process import COMMAND
 from tests.services.stack import TOKEN_SECRET, Stack
-from tests.support.terminal import Terminal
+from tests.support.terminal import CTRL_C, Terminal
 
 PASSWORD = "correct horse battery"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -65,12 +65,12 @@ def test_a_person_logs_in_is_known_and_logs_out(
 ) -> None:
     with at_terminal(tmp_path, "login", stack.url) as terminal:
         terminal.shows("Name: ")
-        terminal.types(f"{ann}\n")
+        terminal.type(f"{ann}\n")
         terminal.shows("Password: ")
-        terminal.types(f"{PASSWORD}\n")
-        assert terminal.end() == 0, terminal.shown
-    assert f"Logged in to {stack.url} as user:{ann} until 20" in terminal.shown
-    assert PASSWORD not in terminal.shown, "it is not echoed"
+        terminal.type(f"{PASSWORD}\n")
+        assert terminal.end() == 0, terminal.text
+    assert f"Logged in to {stack.url} as user:{ann} until 20" in terminal.text
+    assert PASSWORD not in terminal.raw, "it is not echoed"
     assert location().stat().st_mode & 0o777 == 0o600
     assert PASSWORD not in location().read_text()
 
@@ -80,7 +80,7 @@ def test_a_person_logs_in_is_known_and_logs_out(
     assert who["expires_at"] > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with at_terminal(tmp_path, "whoami") as terminal:
         assert terminal.end() == 0
-    assert "token from" in terminal.shown
+    assert "token from" in terminal.text
 
     login = read_credentials().at(stack.url)
     assert login is not None
@@ -95,18 +95,18 @@ def test_a_person_logs_in_is_known_and_logs_out(
 def test_a_wrong_password_exits_4_and_keeps_nothing(stack: Stack, ann: str, tmp_path: Path) -> None:
     with at_terminal(tmp_path, "login", stack.url, "--name", ann) as terminal:
         terminal.shows("Password: ")
-        terminal.types("wrong\n")
+        terminal.type("wrong\n")
         assert terminal.end() == 4
-    assert "wrong name or password" in terminal.shown
+    assert "wrong name or password" in terminal.text
     assert not location().exists()
 
 
 def test_ctrl_c_at_a_prompt_exits_130(tmp_path: Path) -> None:
-    for keys, code in (("\x03", 130), ("\x04", 1)):
+    for keys, code in ((CTRL_C, 130), ("\x04", 1)):
         with at_terminal(tmp_path, "login", "http://127.0.0.1:1") as terminal:
             terminal.shows("Name: ")
-            terminal.types(keys)
-            assert terminal.end() == code, terminal.shown
+            terminal.type(keys)
+            assert terminal.end() == code, terminal.text
 
 
 def test_a_login_that_is_over_exits_4_and_says_how_to_go_on(stack: Stack, run: Run) -> None:

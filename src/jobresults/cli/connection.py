@@ -32,7 +32,7 @@ class Service:
 
     url: str
     token: str | None = field(default=None, repr=False)
-    token_from: Literal["environment", "login", "up", "nowhere"] = "nowhere"
+    source: Literal["environment", "login", "up", "nowhere"] = "nowhere"
 
     @property
     def advice(self) -> str:
@@ -44,7 +44,7 @@ class Service:
             "login": f"the login is over; again: {log_in}",
             "up": f"the key of `jobresults up` here is not known there; {log_in}",
             "nowhere": f"{log_in}, or set JOBRESULTS_TOKEN",
-        }[self.token_from]
+        }[self.source]
 
 
 def chosen_service() -> Service:
@@ -56,19 +56,18 @@ def chosen_service() -> Service:
         ClientError: URL or token cannot be used.
         CredentialFileRefused
     """
-    from urllib.parse import urlsplit
-
     from jobresults.cli.credential_file import read_credentials
     from jobresults.client import credentials
 
-    named = os.environ.get("JOBRESULTS_URL") or _local("url")
+    announced = _announced()
+    named = os.environ.get("JOBRESULTS_URL") or announced
     url = credentials.base_url(named or read_credentials().default)
     if os.environ.get("JOBRESULTS_TOKEN") or os.environ.get("JOBRESULTS_TOKEN_FILE"):
         return Service(url, credentials.token(None), "environment")
     login = read_credentials().at(url)
     if login is not None:
         return Service(url, login.token, "login")
-    key = _local("api-key") if urlsplit(url).hostname in LOCAL_HOSTS else None
+    key = _local("api-key") if url == announced or host_of(url) in LOCAL_HOSTS else None
     return Service(url, key, "up" if key else "nowhere")
 
 
@@ -125,6 +124,38 @@ class _OnStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(self.format(record), err=True)
+
+
+def host_of(url: str) -> str:
+    """Its host's name or address."""
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname or ""
+
+
+def _announced() -> str | None:
+    """Where `jobresults up` serves from this directory, if that is this machine: directories can
+    come from anybody, and must not lead a token elsewhere.
+    """
+    url = _local("url")
+    try:
+        return url if url and _is_of_this_machine(host_of(url)) else None
+    except ValueError:
+        return None
+
+
+def _is_of_this_machine(host: str) -> bool:
+    if host in LOCAL_HOSTS:
+        return True
+    import socket
+
+    try:
+        family = socket.getaddrinfo(host, 0, flags=socket.AI_NUMERICHOST)[0][0]
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _local(name: str) -> str | None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobresults.cli.connection import LOCAL_HOSTS, chosen_service, connected, failures_told
+from jobresults.cli.connection import (
+    LOCAL_HOSTS,
+    chosen_service,
+    connected,
+    failures_told,
+    host_of,
+)
 from jobresults.cli.tables import Column, Output, output_option, print_rows
 
 if TYPE_CHECKING:
@@ -102,11 +108,11 @@ def whoami(output: Output) -> None:
         service = chosen_service()
         with connected(service) as client:
             who = client.whoami()
-        login = read_credentials().at(service.url) if service.token_from == "login" else None
+        login = read_credentials().at(service.url) if service.source == "login" else None
     row = {
         "service": service.url,
         **who,
-        "token_from": service.token_from,
+        "token_from": service.source,
         "expires_at": login and login.expires_at,
     }
     print_rows([row], _WHO, output)
@@ -140,13 +146,10 @@ def _exchanged(url: str, name: str | None) -> tuple[str, str]:
         ClientError
     """
     from datetime import UTC, datetime, timedelta
-    from urllib.parse import urlsplit
-
     from jobresults.client import ClientError, JobNotFound
     from jobresults.client.transport import encode
 
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in LOCAL_HOSTS:
+    if url.startswith("http:") and host_of(url) not in LOCAL_HOSTS:
         click.echo(f"Warning: {url} is not https: others may read the password.", err=True)
     name = name or click.prompt("Name", err=True)
     password = click.prompt("Password", hide_input=True, err=True)
@@ -177,5 +180,5 @@ def _warn_if_unused(url: str) -> None:
     if service_name(chosen.url) != service_name(url):
         words = f"Commands here call {chosen.url}; for this one: jobresults --url {url} …"
         click.echo(words, err=True)
-    elif chosen.token_from == "environment":
+    elif chosen.source == "environment":
         click.echo("The token of the environment goes before this login; unset it.", err=True)

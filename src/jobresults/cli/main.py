@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from jobresults.errors import ConfigurationError, JobResultsError
+from jobresults.errors import ConfigurationError, JobResultsError, NotFound, Unavailable
 
 COMMANDS = {
     "up": "jobresults.cli.up:up",
@@ -42,8 +42,8 @@ COMMANDS = {
 }
 
 
-class _Refused(click.ClickException):
-    exit_code = 2
+# Failures of the service's own parts, by the exit codes that failures of calls have: connection.py.
+_EXIT_CODES = ((ConfigurationError, 2), (NotFound, 6), (Unavailable, 7))
 
 
 class Commands(click.Group):
@@ -62,8 +62,8 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; a failure of ours becomes one message: exit 2 for the configuration's, else 1. After
-        Ctrl-C, also at a prompt, the exit code is 130.
+        """Run; a failure of ours becomes one message and an exit code. After Ctrl-C, also at a
+        prompt, that is 130.
         """
         try:
             return super().invoke(ctx)
@@ -74,8 +74,9 @@ class Commands(click.Group):
                 sys.exit(130)
             raise
         except JobResultsError as error:
-            wrong_setup = isinstance(error, ConfigurationError)
-            raise (_Refused if wrong_setup else click.ClickException)(error.detail) from error
+            told = click.ClickException(error.detail)
+            told.exit_code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+            raise told from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

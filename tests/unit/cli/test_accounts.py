@@ -67,14 +67,14 @@ def test_the_first_admin_is_made_and_looked_after_by_commands(ledger: Database) 
 def test_what_cannot_be_is_refused_with_a_reason(ledger: Database) -> None:
     run("user", "create", "ann", "--role", "admin", "--password", PASSWORD)
     refusals = {
-        ("create", "ann", "--password", PASSWORD): "a user of this name",
-        ("create", "bob", "--password", "short"): "password: 8 to 256",
-        ("create", "b b", "--password", PASSWORD): "name: 1 to 64",
-        ("disable", "bob"): "user not found",
-        ("set-role", "ann", "viewer"): "last active admin",
+        ("create", "ann", "--password", PASSWORD): ("a user of this name", 1),
+        ("create", "bob", "--password", "short"): ("password: 8 to 256", 1),
+        ("create", "b b", "--password", PASSWORD): ("name: 1 to 64", 1),
+        ("disable", "bob"): ("user not found", 6),
+        ("set-role", "ann", "viewer"): ("last active admin", 1),
     }
-    for arguments, reason in refusals.items():
-        assert reason in run("user", *arguments, exit_code=1).stderr
+    for arguments, (reason, code) in refusals.items():
+        assert reason in run("user", *arguments, exit_code=code).stderr
 
 
 def test_keys_are_listed_rotated_and_revoked_by_their_prefix(ledger: Database) -> None:
@@ -94,6 +94,6 @@ def test_keys_are_listed_rotated_and_revoked_by_their_prefix(ledger: Database) -
     run("api-key", "revoke", prefix)
     with pytest.raises(Unauthenticated):
         KeyRing(ledger).authenticate(old)
-    assert "no such API key" in run("api-key", "rotate", prefix, exit_code=1).stderr
-    assert "no such API key" in run("api-key", "revoke", "jr_0", exit_code=1).stderr
+    assert "no such API key" in run("api-key", "rotate", prefix, exit_code=6).stderr
+    assert "no such API key" in run("api-key", "revoke", "jr_0", exit_code=6).stderr
     assert run("api-key", "list", "--client", "nobody").stdout == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from jobresults.cli.connection import chosen_service
 from jobresults.cli.credential_file import Login, changed_credentials, location
 from jobresults.cli.main import main
 from tests.unit.client.scripted_service import Reply, ScriptedService
@@ -98,6 +99,24 @@ def test_what_runs_here_is_found_where_the_environment_says(
     monkeypatch.setenv("JOBRESULTS_DATA_DIR", "elsewhere")
     assert workers().exit_code == 0
     assert tokens(service) == ["Bearer local-key"]
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1:8000", "http://name.invalid", "http://[", "x"])
+def test_a_directory_of_somebody_else_leads_no_token_elsewhere(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    (directory / ".jobresults").mkdir()
+    (directory / ".jobresults/url").write_text(url)
+    monkeypatch.setenv("JOBRESULTS_TOKEN", "of-environment")
+    assert chosen_service().url == "http://127.0.0.1:8000"
+
+
+def test_another_address_of_this_machine_is_as_good(directory: Path) -> None:
+    (directory / ".jobresults").mkdir()
+    (directory / ".jobresults/url").write_text("http://127.0.0.2:8000\n")
+    (directory / ".jobresults/api-key").write_text("local-key\n")
+    chosen = chosen_service()
+    assert (chosen.url, chosen.token) == ("http://127.0.0.2:8000", "local-key")
 
 
 def test_the_environments_token_goes_before_all(

@@ -92,11 +92,11 @@ def test_a_wrong_configuration_exits_2_with_one_message(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_a_dependency_out_of_reach_exits_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dependency_out_of_reach_exits_7(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JOBRESULTS_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/none")
     result = CliRunner().invoke(main, ["migrate"])
-    assert result.exit_code == 1
+    assert result.exit_code == 7
     assert result.stderr.startswith("Error: database: ")
 
 
