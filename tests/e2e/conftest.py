@@ -27,9 +27,7 @@ def shell(stack: Stack, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def jobresults(
-    shell: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Command:
+def jobresults(shell: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs a command to its end, which it should come to with the exit code given."""
     monkeypatch.chdir(tmp_path)
     for name, text in shell.items():

@@ -72,7 +72,9 @@ def test_failed_jobs_run_again_and_can_be_waited_for(
     waited = lines(jobresults("wait", "-", text=again.stdout, exit_code=3).stdout)
     assert {line["job_id"] for line in waited} == {line["job_id"] for line in lines(again.stdout)}
     chosen = ("--filter", f"customer={customer}", "--filter", "state=succeeded")
-    assert [job["job_id"] for job in lines(jobresults("rerun", *chosen, "--dry-run").stdout)] == [good]
+    assert [job["job_id"] for job in lines(jobresults("rerun", *chosen, "--dry-run").stdout)] == [
+        good
+    ]
     running = stack.running(gate)
     mixed = jobresults("rerun", good, running, exit_code=1)
     accepted, refused = lines(mixed.stdout)

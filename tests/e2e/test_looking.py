@@ -86,7 +86,14 @@ def test_wrong_usage_exits_2(jobresults: Command) -> None:
 
 def test_a_card_tells_all_that_is_known(jobresults: Command, stack: Stack, jobs: Jobs) -> None:
     card = jobresults("get", jobs.failed, "-o", "table").stdout
-    for text in (jobs.failed, jobs.customer, "(ran ", "1 of 3", "account is closed", "will not help"):
+    for text in (
+        jobs.failed,
+        jobs.customer,
+        "(ran ",
+        "1 of 3",
+        "account is closed",
+        "will not help",
+    ):
         assert text in card
     assert "result      1\n" in jobresults("get", jobs.succeeded, "-o", "table").stdout
     rerun = json.loads(jobresults("rerun", jobs.succeeded).stdout)["job_id"]
@@ -121,7 +128,11 @@ def test_tasks_are_listed_and_shown_with_an_example_that_works(jobresults: Comma
         assert program == "jobresults"
         jobresults(*arguments, exit_code=3 if name == "fails_for_good" else 0)
     typed = jobresults("tasks", "typed", "-o", "table").stdout
-    for line in ("items  list of Item  required", "count  integer >= 0  required", "Returns list of Item."):
+    for line in (
+        "items  list of Item  required",
+        "count  integer >= 0  required",
+        "Returns list of Item.",
+    ):
         assert line in typed
     assert json.loads(jobresults("tasks", "typed").stdout)["params_schema"]["required"]
     unknown = jobresults("tasks", "type", exit_code=2)

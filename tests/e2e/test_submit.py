@@ -47,7 +47,9 @@ def test_parameters_come_from_a_file_from_stdin_and_one_by_one(
 def test_parameters_are_typed_by_the_tasks_schema(jobresults: Command, stack: Stack) -> None:
     given = ["-p", 'items=[{"name": "a", "count": 1}]', "-p", "ratio=1.5", "--wait"]
     assert json.loads(jobresults("submit", "typed", *given).stdout) == [{"name": "a", "count": 1}]
-    failed = jobresults("submit", "fails", "-p", "message=007", "--max-attempts", "1", "--wait", exit_code=3)
+    failed = jobresults(
+        "submit", "fails", "-p", "message=007", "--max-attempts", "1", "--wait", exit_code=3
+    )
     assert "007" in failed.stderr
     before = stack.count_jobs()
     wrong = jobresults("submit", "typed", "-p", "items=[]", "-p", "ratio=half", exit_code=2)

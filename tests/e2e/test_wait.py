@@ -72,7 +72,11 @@ def test_wrong_usage_exits_2(jobresults: Command) -> None:
 def test_of_many_jobs_each_is_a_line_and_the_worst_is_the_exit_code(
     jobresults: Command, stack: Stack
 ) -> None:
-    good, bad, unknown = stack.submit("echo", {"value": 0}), stack.submit("fails_for_good"), str(uuid.uuid4())
+    good, bad, unknown = (
+        stack.submit("echo", {"value": 0}),
+        stack.submit("fails_for_good"),
+        str(uuid.uuid4()),
+    )
     waited = lines(jobresults("wait", good, bad, exit_code=3).stdout)
     assert waited[good] == {"job_id": good, "state": "succeeded", "result": 0}
     assert waited[bad]["state"] == "failed"

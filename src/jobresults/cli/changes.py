@@ -54,7 +54,9 @@ class _Tally:
 def _choice(command: _Command) -> _Command:
     """Gives a command its jobs, by id or by filter, and what goes before a change of many."""
     command = output_option(command)
-    command = click.option("--yes", is_flag=True, help="Do not ask before many are changed.")(command)
+    command = click.option("--yes", is_flag=True, help="Do not ask before many are changed.")(
+        command
+    )
     command = click.option("--dry-run", is_flag=True, help="Only print which jobs it would be.")(
         command
     )

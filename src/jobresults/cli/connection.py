@@ -95,7 +95,7 @@ def failures_told() -> Iterator[None]:
     from jobresults.client import ClientError
 
     # The client says when and why it tries again.
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_OnStderr()])
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_Stderr())
     try:
         yield
     except ClientError as error:
@@ -119,11 +119,14 @@ def exit_code(error: Exception) -> int:
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
 
 
-class _OnStderr(logging.Handler):
-    """Writes to what is stderr by then: above the bars, while there are some."""
+class _Stderr:
+    """What stderr is by then: while there are bars, a line goes above them."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False, err=True)
+
+    def flush(self) -> None:
+        """Done by each write."""
 
 
 def host_of(url: str) -> str:

@@ -51,6 +51,4 @@ def _print(lines: Iterator[dict[str, Any]], output: Output) -> None:
     color = False if os.environ.get("NO_COLOR") else None
     for line in lines:
         level = click.style(f"{escape(line['level']):7}", fg=_COLORS.get(line["level"]))
-        click.echo(
-            f"{moment(line['at'])} {level} {escape_but_lines(line['message'])}", color=color
-        )
+        click.echo(f"{moment(line['at'])} {level} {escape_but_lines(line['message'])}", color=color)

@@ -75,7 +75,9 @@ class Commands(click.Group):
             raise
         except JobResultsError as error:
             told = click.ClickException(error.detail)
-            told.exit_code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+            told.exit_code = next(
+                (code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1
+            )
             raise told from error
 
 

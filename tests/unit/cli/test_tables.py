@@ -16,7 +16,14 @@ from jobresults.cli.tables import Column, Output, print_rows
 
 ROWS: list[dict[str, Any]] = [
     {"id": "1", "name": "plain", "state": "good", "count": 7, "tags": [], "on": True, "more": 1},
-    {"id": "22", "name": "東京, 'a\"b' \x1b[31m\u202e", "state": "bad", "count": None, "tags": ["a", "b"], "on": False},
+    {
+        "id": "22",
+        "name": "東京, 'a\"b' \x1b[31m\u202e",
+        "state": "bad",
+        "count": None,
+        "tags": ["a", "b"],
+        "on": False,
+    },
 ]
 COLUMNS = (
     Column("id"),

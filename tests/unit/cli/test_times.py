@@ -11,7 +11,8 @@ from jobresults.cli import times
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("0", 0), ("30s", 30), ("1.5m", 90), ("2h", 7_200), ("1d", 86_400)]
+    ("text", "seconds"),
+    [("90", 90), ("0", 0), ("30s", 30), ("1.5m", 90), ("2h", 7_200), ("1d", 86_400)],
 )
 def test_a_duration_is_a_number_with_its_unit(text: str, seconds: float) -> None:
     assert times.Duration().convert(text, None, None) == seconds
@@ -30,7 +31,11 @@ def test_a_moment_has_a_zone_and_may_be_told_by_how_long_ago_it_was() -> None:
     before = datetime.now(UTC) - timedelta(hours=2)
     ago = times.Since().convert("2h", None, None)
     assert before <= ago <= datetime.now(UTC) - timedelta(hours=2)
-    for kind, text in [(times.Moment(), "2h"), (times.Since(), "7"), (times.Since(), "9" * 12 + "w")]:
+    for kind, text in [
+        (times.Moment(), "2h"),
+        (times.Since(), "7"),
+        (times.Since(), "9" * 12 + "w"),
+    ]:
         with pytest.raises(click.BadParameter):
             kind.convert(text, None, None)
 
