@@ -26,9 +26,7 @@ def completion(shell: str) -> None:
     click.echo(kind(root, {}, "jobresults", "_JOBRESULTS_COMPLETE").source(), nl=False)
 
 
-def task_names(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[str]:
+def task_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The tasks whose names begin so, asked of the service; none if it does not answer in a second.
 
     For `shell_complete`.

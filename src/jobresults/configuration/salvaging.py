@@ -47,9 +47,7 @@ def salvage_settings(
     return found.settings, list(found.problems)
 
 
-def salvage(
-    path: str | Path | None = None, environ: Mapping[str, str] | None = None
-) -> Salvaged:
+def salvage(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Salvaged:
     """The same, with what is left of the sources."""
     environ = os.environ if environ is None else environ
     problems: list[str] = []

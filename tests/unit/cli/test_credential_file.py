@@ -113,9 +113,19 @@ def test_of_many_who_log_in_at_once_none_is_lost(file: Path) -> None:
 
 
 def test_a_service_has_one_name_and_another_host_port_or_path_another() -> None:
-    same = ("https://Jobs.example.com/", "https://jobs.example.com:443", "https://me@jobs.example.com")
+    same = (
+        "https://Jobs.example.com/",
+        "https://jobs.example.com:443",
+        "https://me@jobs.example.com",
+    )
     assert {service_name(url) for url in same} == {URL}
-    other = ("http://jobs.example.com", f"{URL}:444", f"{URL}.evil.com", f"{URL}/a", "http://[::1]:80")
+    other = (
+        "http://jobs.example.com",
+        f"{URL}:444",
+        f"{URL}.evil.com",
+        f"{URL}/a",
+        "http://[::1]:80",
+    )
     assert URL not in {service_name(url) for url in other}
     assert service_name("http://[::1]:8000/x/") == "http://[::1]:8000/x"
 

@@ -61,7 +61,17 @@ def test_no_help_imports_what_takes_long() -> None:
     )
     assert run.stdout.count("Usage: jobresults") > len(COMMANDS)
     heavy = {
-        *("alembic", "argon2", "flask", "gevent", "jwt", "psycopg", "pydantic", "redis", "requests"),
+        *(
+            "alembic",
+            "argon2",
+            "flask",
+            "gevent",
+            "jwt",
+            "psycopg",
+            "pydantic",
+            "redis",
+            "requests",
+        ),
         *("rich", "rq", "sentry_sdk", "slack_sdk", "sqlalchemy", "yaml"),
         # Of the standard library; each takes as long as all of our modules.
         *("asyncio", "http", "logging", "ssl", "subprocess", "unittest", "webbrowser"),
