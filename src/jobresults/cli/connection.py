@@ -90,12 +90,10 @@ def connected(service: Service | None = None) -> Iterator[Client]:
 @contextmanager
 def failures_told() -> Iterator[None]:
     """A failure of a call in the block is told on stderr, with its notes, and ends the command."""
-    import logging
-
+    from jobresults.cli.retries import tell_retries
     from jobresults.client import ClientError
 
-    # The client says when and why it tries again.
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    tell_retries()
     try:
         yield
     except ClientError as error:

@@ -14,9 +14,14 @@ from jobresults.errors import ConfigurationError, JobResultsError, NotFound, Una
 
 COMMANDS = {
     "up": "jobresults.cli.up:up",
-    "submit": "jobresults.cli.jobs:submit",
-    "get": "jobresults.cli.jobs:get",
-    "wait": "jobresults.cli.jobs:wait",
+    "submit": "jobresults.cli.submit:submit",
+    "get": "jobresults.cli.get:get",
+    "wait": "jobresults.cli.wait:wait",
+    "logs": "jobresults.cli.logs:logs",
+    "list": "jobresults.cli.listing:list_",
+    "cancel": "jobresults.cli.changes:cancel",
+    "rerun": "jobresults.cli.changes:rerun",
+    "tasks": "jobresults.cli.tasks:tasks",
     "queues": "jobresults.cli.queues:queues",
     "workers": "jobresults.cli.workers:workers",
     "callbacks": "jobresults.cli.callbacks:callbacks",
