@@ -61,7 +61,7 @@ def on_terminal(output: Output) -> str:
 def test_json_has_whole_rows_that_command_no_terminal() -> None:
     lines = in_pipe("jsonl").splitlines()
     assert [json.loads(line) for line in lines] == ROWS
-    assert json.loads(printed("json")) == ROWS
+    assert json.loads(in_pipe("json")) == ROWS
     assert "\x1b" not in lines[1]
     assert "\u202e" not in lines[1]
     assert "東京" in lines[1]
