@@ -6,6 +6,7 @@ import os
 import re
 import select
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +66,9 @@ class Terminal:
 
     def end(self) -> int:
         """The exit code, once it has ended and all is shown."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._read(within_seconds=0.05)
         self._release()
         while self._read():
             pass
@@ -76,8 +80,8 @@ class Terminal:
             os.close(self._other_end)
             self._other_end = None
 
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._screen], [], [], _PATIENCE_SECONDS)
+    def _read(self, *, within_seconds: float = _PATIENCE_SECONDS) -> bool:
+        ready, _, _ = select.select([self._screen], [], [], within_seconds)
         if not ready:
             return False
         try:
