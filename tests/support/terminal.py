@@ -12,6 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
+from tests.services.process import eventually
+
 CTRL_C = "\x03"
 _PATIENCE_SECONDS = 30.0
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -61,7 +65,11 @@ class Terminal:
             assert self._read(), f"{text!r} is not in {self.text!r}"
 
     def types(self, text: str) -> None:
-        """Press these keys."""
+        """Press these keys, once it does nothing but wait: Python sleeps through a Ctrl-C that
+        comes just before it begins to read.
+        """
+        program = psutil.Process(self._process.pid)
+        eventually(lambda: program.status() == psutil.STATUS_SLEEPING, "it waits")
         os.write(self._screen, text.encode())
 
     def end(self) -> int:
