@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -176,16 +176,21 @@ class Client(Installation):
         return self._transport.pages("/v1/jobs", "jobs", query)
 
     def as_completed(
-        self, handles: Iterable[JobHandle], timeout_seconds: float | None = None
+        self,
+        handles: Iterable[JobHandle],
+        timeout_seconds: float | None = None,
+        *,
+        on_progress: Callable[[Job], object] | None = None,
     ) -> Iterator[JobHandle]:
         """Each job once it has ended, whatever became of it: its `result()` tells.
 
-        `timeout_seconds` count from this call.
+        `timeout_seconds` count from this call. `on_progress` gets the document of each, without
+        result, about once a second.
 
         Raises:
             JobTimeout: those that are left have not ended by then; they go on.
         """
-        pending = Pending(self._transport, _deadline(timeout_seconds))
+        pending = Pending(self._transport, _deadline(timeout_seconds), on_progress)
         for handle in handles:
             pending.add(handle)
         return as_completed(pending)

@@ -21,7 +21,7 @@ from jobresults.client.exceptions import (
     JobNotFound,
     JobTimeout,
 )
-from jobresults.client.job_handle import JobHandle
+from jobresults.client.job_handle import Job, JobHandle
 from jobresults.client.transport import Transport
 
 _BATCH = 100  # as many ids as `GET /v1/jobs` takes
@@ -38,12 +38,22 @@ _OF_ONE_JOB = (JobFailed, JobCanceled, JobExpired, JobNotFound, InvalidRequest)
 class Pending:
     """Jobs that are not known to have ended, in the order they came.
 
-    `deadline` is a `time.monotonic()`; None: as long as they take.
+    `deadline` is a `time.monotonic()`; None: as long as they take. `on_progress` gets the document
+    of each whenever it is looked at.
     """
 
-    def __init__(self, transport: Transport, deadline: float | None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        deadline: float | None,
+        on_progress: Callable[[Job], object] | None = None,
+    ) -> None:
         self._transport = transport
         self._deadline = deadline
+        self._on_progress = on_progress
+        self._last_wait_seconds = (
+            _LAST_WAIT_SECONDS if on_progress is None else _LONGEST_WAIT_SECONDS
+        )
         self._handles: dict[str, JobHandle] = {}
         self._look_at = 0.0
         self._wait_seconds = _SHORTEST_WAIT_SECONDS
@@ -76,7 +86,7 @@ class Pending:
 
     def _first(self) -> Iterator[JobHandle]:
         handle = next(iter(self._handles.values()))
-        wait_seconds = self._wait_seconds if len(self) > 1 else _LAST_WAIT_SECONDS
+        wait_seconds = self._wait_seconds if len(self) > 1 else self._last_wait_seconds
         # The service may not hold its answer back: then this is the pause.
         pause_end = time.monotonic() + min(wait_seconds, _LONGEST_WAIT_SECONDS)
         try:
@@ -84,6 +94,7 @@ class Pending:
         except JobNotFound:
             yield handle
             return
+        self._tell(handle)
         if handle._seen_done:
             yield handle
             return
@@ -110,8 +121,13 @@ class Pending:
         for handle in batch:
             if handle.id in known:
                 handle._see(known[handle.id])
+                self._tell(handle)
             if handle.id not in known or handle._seen_done:
                 yield handle
+
+    def _tell(self, handle: JobHandle) -> None:
+        if self._on_progress is not None:
+            self._on_progress(handle.body)
 
 
 def as_completed(pending: Pending) -> Iterator[JobHandle]:

@@ -45,6 +45,11 @@ class Installation:
         workers: list[dict[str, Any]] = self._transport.get("/v1/workers").body["workers"]
         return workers
 
+    def whoami(self) -> dict[str, Any]:
+        """Whose the token is, and what it allows."""
+        whoami: dict[str, Any] = self._transport.get("/v1/whoami").body
+        return whoami
+
     def status(self) -> dict[str, Any]:
         """How the service says it is; needs no token."""
         status: dict[str, Any] = self._transport.get("/status").body

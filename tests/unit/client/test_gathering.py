@@ -65,6 +65,24 @@ def test_a_hundred_others_are_looked_at_by_one_request(
     assert [len(request.query.get("id", ())) for request in service.received] == [0, 100, 49, 0]
 
 
+def test_progress_is_told_of_each_job_whenever_it_is_looked_at(
+    client: Client, service: ScriptedService, queued: Job, ended: Job
+) -> None:
+    service.replies(
+        Reply(200, {**queued, "job_id": "j1"}),
+        page({**ended, "job_id": "j2"}),
+        Reply(200, {**ended, "job_id": "j1"}),
+    )
+    told: list[tuple[str, bool]] = []
+    handles = client.as_completed(
+        [client.job("j1"), client.job("j2")],
+        on_progress=lambda job: told.append((job["job_id"], job["done"])),
+    )
+    assert [handle.id for handle in handles] == ["j2", "j1"]
+    assert told == [("j1", False), ("j2", True), ("j1", True)]
+    assert service.received[-1].wait_seconds == 1.0
+
+
 def test_a_job_nobody_knows_is_not_waited_for(
     client: Client, service: ScriptedService, queued: Job
 ) -> None:
