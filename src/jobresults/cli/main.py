@@ -17,6 +17,7 @@ COMMANDS = {
     "submit": "jobresults.cli.jobs:submit",
     "get": "jobresults.cli.jobs:get",
     "wait": "jobresults.cli.jobs:wait",
+    "populate": "jobresults.cli.populate:populate",
     "callbacks": "jobresults.cli.callbacks:callbacks",
     "queues": "jobresults.cli.queues:queues",
     "api-key": "jobresults.cli.api_key:api_key",
