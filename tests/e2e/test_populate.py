@@ -57,8 +57,9 @@ def test_a_load_of_all_kinds_is_verified_and_reported(
     assert report["findings"] == {"counts": {}, "named": []}
     operations = {"submit", "submit and wait", "submit again", "bulk", "poll", "hold", "list"}
     assert operations | {"cancel", "rerun", "score", "result"} <= set(report["latencies_ms"])
-    assert sum(c for *_, c in report["latencies_ms"]["submit"]["histogram"]) == (
-        report["latencies_ms"]["submit"]["count"]
+    assert (
+        sum(c for *_, c in report["latencies_ms"]["submit"]["histogram"])
+        == (report["latencies_ms"]["submit"]["count"])
     )
     page = (tmp_path / "report.html").read_text()
     assert not re.search(r"(src|href)=|url\(|@import", page), "it needs nothing else"

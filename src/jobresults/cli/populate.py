@@ -1,8 +1,8 @@
 """`jobresults populate`: load on a service, every answer checked.
 
-Exit codes: 0 all answers right, 1 a wrong, lost or repeated one, or an error, 2 wrong usage, 3 a job
-failed, 4 not authenticated or not allowed, 5 an accepted job has not ended in time, 7 service out of
-reach, 130 Ctrl-C with nothing wrong so far.
+Exit codes: 0 all answers right, 1 a wrong, lost or repeated one, or an error, 2 wrong usage, 3 a
+job failed, 4 not authenticated or not allowed, 5 an accepted job has not ended in time, 7 service
+out of reach, 130 Ctrl-C with nothing wrong so far.
 """
 
 from __future__ import annotations
@@ -84,19 +84,38 @@ class Share(click.ParamType[tuple[str, int], tuple[str, int]]):
 )
 @click.option("--duration", type=Duration(), help="Hand in no more after that.  [default: Ctrl-C]")
 @click.option("--jobs", type=click.IntRange(1), help="Hand in so many.  [default: no end]")
-@click.option("--concurrency", type=click.IntRange(1, 1_000), default=16, show_default=True,
-              help="Requests at once.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1_000),
+    default=16,
+    show_default=True,
+    help="Requests at once.",
+)
 @click.option("--customers", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--task", default="score", show_default=True, help="What to hand in.")
 @click.option("--data", type=Data(), help="Parameters of another task than score.")
-@click.option("--mix", type=Share(), multiple=True,
-              help="How often callers wait, poll, hold, send in bulk, send again and cancel; "
-              "0 leaves a kind out.")
+@click.option(
+    "--mix",
+    type=Share(),
+    multiple=True,
+    help="How often callers wait, poll, hold, send in bulk, send again and cancel; "
+    "0 leaves a kind out.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Repeat the load of an earlier run.")
-@click.option("--wait-for", type=Duration(), default=60, show_default=True,
-              help="How long to wait until the service is ready.")
-@click.option("--drain", type=Duration(), default=60, show_default=True,
-              help="What accepted jobs have to end once the load is over.")
+@click.option(
+    "--wait-for",
+    type=Duration(),
+    default=60,
+    show_default=True,
+    help="How long to wait until the service is ready.",
+)
+@click.option(
+    "--drain",
+    type=Duration(),
+    default=60,
+    show_default=True,
+    help="What accepted jobs have to end once the load is over.",
+)
 @click.option("--report-json", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @click.option("--report-html", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @output_option
@@ -230,7 +249,8 @@ def _print(report: Report, output: Output) -> None:
     jobs = report["jobs"]
     click.echo(
         f"{jobs['accepted']:,} jobs in {report['load_seconds']:,.1f} s: "
-        f"{jobs['accepted_per_second']:,}/s accepted, {report['requests_per_second']:,} requests/s, "
+        f"{jobs['accepted_per_second']:,}/s accepted, "
+        f"{report['requests_per_second']:,} requests/s, "
         f"{report['verified_answers']:,} answers verified (seed {report['options']['seed']})\n"
     )
     print_rows(rows, columns, output)

@@ -1,1 +1,1 @@
-"""Load on a service that checks every answer it gets; as light as the client, on which it stands."""
+"""Load on a service, every answer checked; as light as the client, on which it stands."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 
 OPEN, LOST = "open", "lost"
 _STATES = (OPEN, "succeeded", "failed", "canceled", "expired", LOST)
@@ -54,8 +55,7 @@ class Accepted:
             bytes(self._ids[start : start + _ID_BYTES])
             for start in range(0, len(self._ids), _ID_BYTES)
         )
-        pairs = zip(ids, ids[1:], strict=False)
-        return [str(uuid.UUID(bytes=one)) for one, other in pairs if one == other]
+        return [str(uuid.UUID(bytes=one)) for one, other in pairwise(ids) if one == other]
 
     def _id(self, place: int) -> str:
         packed = bytes(self._ids[place * _ID_BYTES : (place + 1) * _ID_BYTES])

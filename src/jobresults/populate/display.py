@@ -129,5 +129,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _quantiles_ms(figures: Figures, name: str) -> tuple[str, str, str]:
     histogram = figures.latencies[name]
-    p50, p95, p99 = (f"{(histogram.quantile(share) or 0) * 1e3:,.1f}" for share in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (
+        f"{(histogram.quantile(share) or 0) * 1e3:,.1f}" for share in (0.5, 0.95, 0.99)
+    )
     return p50, p95, p99

@@ -190,8 +190,6 @@ def _doors(order: Order) -> Sequence[tuple[str, bytes]]:
     return job, (f"/add/{order.customer}", order.params), ("/userdevicesms", order.as_device_sms())
 
 
-def _get_result(
-    job: Held, headers: dict[str, str] | None = None, wait_seconds: int = 0
-) -> Request:
+def _get_result(job: Held, headers: dict[str, str] | None = None, wait_seconds: int = 0) -> Request:
     query = {"job_id": job.id, **({"wait": wait_seconds} if wait_seconds else {})}
     return Request("GET", "/get_result", query, headers=headers or {}, wait_seconds=wait_seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 from jobresults.populate import plots
@@ -11,32 +12,6 @@ from jobresults.populate.report import Report
 
 _DRAWN = ("result", "submit")
 _MOST_FINDINGS = 100
-_STYLE = """
-:root { color-scheme: light dark; --text: #1f2328; --faint: #59636e; --line: #d8dee4; --back: #fff;
-  --card: #f6f8fa; --one: #1f6feb; --two: #1a7f37; --three: #cf222e; --good: #1a7f37; --bad: #cf222e; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --faint: #9198a1; --line: #30363d;
-  --back: #0d1117; --card: #161b22; --one: #4493f8; --two: #3fb950; --three: #f85149;
-  --good: #3fb950; --bad: #f85149; } }
-body { max-width: 800px; margin: 2rem auto; padding: 0 1rem; background: var(--back);
-  color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-p { margin: .3rem 0; } .faint { color: var(--faint); } code { font-size: .9em; }
-.verdict { border-left: 4px solid var(--good); background: var(--card); padding: .6rem .9rem;
-  margin: 1rem 0; font-weight: 600; } .verdict.bad { border-color: var(--bad); }
-.tiles { display: flex; flex-wrap: wrap; gap: .6rem; } .tiles div { flex: 1 1 8rem;
-  background: var(--card); border-radius: 6px; padding: .6rem .9rem; }
-.tiles b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, table.text td, table.text th { text-align: left; }
-.wide { overflow-x: auto; } svg { display: block; width: 100%; height: auto; margin: .8rem 0; }
-svg text { font: 12px system-ui, sans-serif; fill: var(--text); } svg text.faint { fill: var(--faint); }
-svg .strong { font-weight: 600; } svg .grid { stroke: var(--line); }
-svg .bar { fill: var(--one); opacity: .75; }
-svg .mark { stroke: var(--text); stroke-dasharray: 3 3; } svg polyline { fill: none; }
-svg .line0, svg .line1, svg .line2 { stroke-width: 2; stroke-linejoin: round; }
-svg .line0 { stroke: var(--one); } svg .line1 { stroke: var(--two); } svg .line2 { stroke: var(--three); }
-"""
 _QUANTILES = ("mean", "p50", "p95", "p99", "p999", "max")
 
 
@@ -52,11 +27,12 @@ def page_of(report: Report) -> str:
         *_findings(report),
         *_options(report),
     ]
+    style = files("jobresults.populate").joinpath("page.css").read_text(encoding="utf-8")
     title = f"populate {escape(report['destination'])}"
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
+        f"<title>{title}</title>\n<style>\n{style}</style>\n" + "\n".join(parts) + "\n</html>\n"
     )
 
 

@@ -19,6 +19,7 @@ def wait_until_ready(caller: Caller, within_seconds: float, tell: Callable[[str]
     Raises:
         ServiceUnavailable: it did not in that time.
     """
+
     def on_backoff(details: Any) -> None:
         tell(f"{details['exception']}; trying again in {details['wait']:.1f} s")
 

@@ -27,8 +27,8 @@ _SHOW_SECONDS = 0.25
 @dataclass(frozen=True)
 class Options:
     """What load there is to be. `rate` in jobs a second, None: as fast as the service allows;
-    `jobs`, reruns not counted, and `duration_seconds` end it, whichever comes first; the `patience` is that of one
-    request, the `drain` what is under way has at the end.
+    `jobs`, reruns not counted, and `duration_seconds` end it, whichever comes first; the `patience`
+    is that of one request, the `drain` what is under way has at the end.
     """
 
     seed: int

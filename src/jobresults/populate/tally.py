@@ -1,4 +1,4 @@
-"""What a run has counted so far; all its threads write here, displays and reports read snapshots."""
+"""What a run has counted so far: all its threads write here, what shows it reads snapshots."""
 
 from __future__ import annotations
 

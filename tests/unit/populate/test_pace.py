@@ -15,13 +15,16 @@ from jobresults.populate.orders import Orders
 from jobresults.populate.pace import MIX, Pace, Start
 from jobresults.populate.pool import Pool
 from jobresults.populate.tally import Tally
-from tests.services.scripted_http import Answer
+from tests.services.scripted_http import Answer, ScriptedServer
 from tests.services.scripted_http import Request as Received
-from tests.services.scripted_http import ScriptedServer
 
 
 def pace(
-    *, seed: int = 1, rate: float | None = None, jobs: int | None = None, duration: float | None = None
+    *,
+    seed: int = 1,
+    rate: float | None = None,
+    jobs: int | None = None,
+    duration: float | None = None,
 ) -> Pace:
     orders = Orders(seed, 3, "score", None)
     return Pace(orders, seed=seed, rate=rate, jobs=jobs, duration_seconds=duration)
