@@ -32,7 +32,9 @@ class Rates:
     def of(self, figures: Figures) -> tuple[float, float, float]:
         """Accepted, ended and requests."""
         self._past.append(figures)
-        while figures.elapsed_seconds - self._past[0].elapsed_seconds > _RECENT_SECONDS:
+        while len(self._past) > 2 and (
+            figures.elapsed_seconds - self._past[1].elapsed_seconds > _RECENT_SECONDS
+        ):
             del self._past[0]
         before = self._past[0]
         seconds = figures.elapsed_seconds - before.elapsed_seconds

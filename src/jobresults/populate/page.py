@@ -55,7 +55,7 @@ def _tiles(report: Report) -> Iterable[str]:
     yield _tile(f"{report['requests_per_second']:,}", "requests a second")
     yield _tile(f"{report['verified_answers']:,}", "answers verified")
     if "result" in latencies:
-        yield _tile(f"{latencies['result']['p50']:,.1f} ms", "until the result, median")
+        yield _tile(plots.said(latencies["result"]["p50"]), "until the result, median")
     yield "</div>"
 
 
@@ -65,8 +65,9 @@ def _tile(value: str, name: str) -> str:
 
 def _plots(report: Report) -> Iterable[str]:
     timeline = report["timeline"]
-    lines = {name: timeline[name] for name in ("accepted", "ended", "errors")}
-    yield plots.rates("Jobs and errors a second", lines, report["total_seconds"])
+    names = ("accepted", "ended", *(["errors"] if report["errors"] else []))
+    lines = {name: timeline[name] for name in names}
+    yield plots.rates("Jobs a second", lines, report["total_seconds"])
     for name in _DRAWN:
         if name in report["latencies_ms"]:
             yield plots.durations(f"Time until {_called(name)}", report["latencies_ms"][name])

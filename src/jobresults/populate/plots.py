@@ -28,12 +28,12 @@ def durations(title: str, latency: Mapping[str, Any]) -> str:
     shapes = list(_grid(most))
     for ms in _decades(low, high):
         shapes.append(f'<path class="grid" d="M{x(ms):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        shapes.append(_text(x(ms), _HEIGHT - 12, _time(ms), anchor="middle"))
+        shapes.append(_text(x(ms), _HEIGHT - 12, said(ms), anchor="middle"))
     for start, end, count in bars:
         y = _y(count, _top(most))
         width = max(x(end) - x(start) - 1, 1)
         size = f'width="{width:.1f}" height="{_HEIGHT - _BOTTOM - y:.1f}"'
-        tip = f"<title>{_time(start)} – {_time(end)}: {count:,}</title>"
+        tip = f"<title>{said(start)} – {said(end)}: {count:,}</title>"
         shapes.append(f'<rect class="bar" x="{x(start):.1f}" y="{y:.1f}" {size}>{tip}</rect>')
     for place, name in enumerate(("p50", "p95", "p99")):
         at = x(latency[name])
@@ -43,7 +43,7 @@ def durations(title: str, latency: Mapping[str, Any]) -> str:
         label = _text(
             at + (-5 if near_end else 5),
             y + 4,
-            f"{name} {_time(latency[name])}",
+            f"{name} {said(latency[name])}",
             anchor="end" if near_end else "start",
             kind="strong",
         )
@@ -106,7 +106,8 @@ def _nice(first: float) -> Iterator[float]:
         first *= 10
 
 
-def _time(ms: float) -> str:
+def said(ms: float) -> str:
+    """A duration as people say it."""
     return f"{ms / 1000:.3g} s" if ms >= 1000 else f"{ms:.3g} ms"
 
 
