@@ -7,14 +7,12 @@ allowed, 5 not ended in time (the job goes on), 6 unknown or expired, 7 service 
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 import click
 
@@ -23,7 +21,7 @@ from jobresults.cli.data_directory import data_directory
 if TYPE_CHECKING:
     from jobresults.client import Client
 
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Service:
 
     url: str
     token: str | None = field(default=None, repr=False)
-    token_from: Literal["environment", "login", "up", "nowhere"] = "nowhere"
+    source: Literal["environment", "login", "up", "nowhere"] = "nowhere"
 
     @property
     def advice(self) -> str:
@@ -46,7 +44,7 @@ class Service:
             "login": f"the login is over; again: {log_in}",
             "up": f"the key of `jobresults up` here is not known there; {log_in}",
             "nowhere": f"{log_in}, or set JOBRESULTS_TOKEN",
-        }[self.token_from]
+        }[self.source]
 
 
 def chosen_service(named: str | None = None) -> Service:
@@ -61,24 +59,25 @@ def chosen_service(named: str | None = None) -> Service:
     from jobresults.cli.credential_file import read_credentials
     from jobresults.client import credentials
 
-    named = named or os.environ.get("JOBRESULTS_URL") or _local("url")
+    announced = _announced()
+    named = named or os.environ.get("JOBRESULTS_URL") or announced
     url = credentials.base_url(named or read_credentials().default)
     if os.environ.get("JOBRESULTS_TOKEN") or os.environ.get("JOBRESULTS_TOKEN_FILE"):
         return Service(url, credentials.token(None), "environment")
     login = read_credentials().at(url)
     if login is not None:
         return Service(url, login.token, "login")
-    key = _local("api-key") if urlsplit(url).hostname in _LOCAL_HOSTS else None
+    key = _local("api-key") if url == announced or host_of(url) in LOCAL_HOSTS else None
     return Service(url, key, "up" if key else "nowhere")
 
 
 @contextmanager
-def connected() -> Iterator[Client]:
+def connected(service: Service | None = None) -> Iterator[Client]:
     """A client of the chosen service; its failures end the command with their exit codes."""
     from jobresults.client import AuthenticationFailed, Client
 
     with failures_told():
-        service = chosen_service()
+        service = service or chosen_service()
         with Client(service.url, service.token) as client:
             try:
                 yield client
@@ -91,10 +90,12 @@ def connected() -> Iterator[Client]:
 @contextmanager
 def failures_told() -> Iterator[None]:
     """A failure of a call in the block is told on stderr, with its notes, and ends the command."""
+    import logging
+
     from jobresults.client import ClientError
 
     # The client says when and why it tries again.
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_Stderr())
     try:
         yield
     except ClientError as error:
@@ -116,6 +117,48 @@ def exit_code(error: Exception) -> int:
         client.ServiceUnavailable: 7,
     }
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+class _Stderr:
+    """What stderr is by then: while there are bars, a line goes above them."""
+
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False, err=True)
+
+    def flush(self) -> None:
+        """Done by each write."""
+
+
+def host_of(url: str) -> str:
+    """Its host's name or address."""
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname or ""
+
+
+def _announced() -> str | None:
+    """Where `jobresults up` serves from this directory, if that is this machine: directories can
+    come from anybody, and must not lead a token elsewhere.
+    """
+    url = _local("url")
+    try:
+        return url if url and _is_of_this_machine(host_of(url)) else None
+    except ValueError:
+        return None
+
+
+def _is_of_this_machine(host: str) -> bool:
+    if host in LOCAL_HOSTS:
+        return True
+    import socket
+
+    try:
+        family = socket.getaddrinfo(host, 0, flags=socket.AI_NUMERICHOST)[0][0]
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _local(name: str) -> str | None:

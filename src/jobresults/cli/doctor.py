@@ -110,5 +110,8 @@ def _print_json(found: Sequence[Finding]) -> None:
 
 
 def _summary(found: Sequence[Finding]) -> str:
+    from jobresults.alerts.phrases import plural
+
     counts = Counter(str(item.level) for item in found)
-    return f"{counts['ok']} ok, {counts['warning']} warnings, {counts['error']} errors"
+    bad = (plural(counts[level], level) for level in ("warning", "error"))
+    return ", ".join([f"{counts['ok']} ok", *bad])

@@ -10,20 +10,32 @@ from typing import Any
 
 import click
 
-from jobresults.errors import ConfigurationError, JobResultsError
+from jobresults.errors import ConfigurationError, JobResultsError, NotFound, Unavailable
 
 COMMANDS = {
     "up": "jobresults.cli.up:up",
-    "submit": "jobresults.cli.jobs:submit",
-    "get": "jobresults.cli.jobs:get",
-    "wait": "jobresults.cli.jobs:wait",
+    "submit": "jobresults.cli.submit:submit",
+    "get": "jobresults.cli.get:get",
+    "wait": "jobresults.cli.wait:wait",
+    "logs": "jobresults.cli.logs:logs",
+    "list": "jobresults.cli.listing:list_",
+    "cancel": "jobresults.cli.changes:cancel",
+    "rerun": "jobresults.cli.changes:rerun",
+    "tasks": "jobresults.cli.tasks:tasks",
     "populate": "jobresults.cli.populate:populate",
-    "callbacks": "jobresults.cli.callbacks:callbacks",
     "queues": "jobresults.cli.queues:queues",
-    "api-key": "jobresults.cli.api_key:api_key",
+    "workers": "jobresults.cli.workers:workers",
+    "callbacks": "jobresults.cli.callbacks:callbacks",
     "alerts": "jobresults.cli.alerts:alerts",
     "user": "jobresults.cli.user:user",
+    "api-key": "jobresults.cli.api_key:api_key",
+    "login": "jobresults.cli.login:login",
+    "logout": "jobresults.cli.login:logout",
+    "whoami": "jobresults.cli.login:whoami",
+    "config": "jobresults.cli.config:config",
+    "open": "jobresults.cli.open:open_",
     "doctor": "jobresults.cli.doctor:doctor",
+    "completion": "jobresults.cli.completion:completion",
     "migrate": "jobresults.cli.services:migrate",
     "web": "jobresults.cli.services:web",
     "worker": "jobresults.cli.services:worker",
@@ -31,8 +43,8 @@ COMMANDS = {
 }
 
 
-class _Refused(click.ClickException):
-    exit_code = 2
+# Failures of the service's own parts, by the exit codes that failures of calls have: connection.py.
+_EXIT_CODES = ((ConfigurationError, 2), (NotFound, 6), (Unavailable, 7))
 
 
 class Commands(click.Group):
@@ -51,8 +63,8 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; a failure of ours becomes one message: exit 2 for the configuration's, else 1. After
-        Ctrl-C, also at a prompt, the exit code is 130.
+        """Run; a failure of ours becomes one message and an exit code. After Ctrl-C, also at a
+        prompt, that is 130.
         """
         try:
             return super().invoke(ctx)
@@ -63,8 +75,11 @@ class Commands(click.Group):
                 sys.exit(130)
             raise
         except JobResultsError as error:
-            wrong_setup = isinstance(error, ConfigurationError)
-            raise (_Refused if wrong_setup else click.ClickException)(error.detail) from error
+            told = click.ClickException(error.detail)
+            told.exit_code = next(
+                (code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1
+            )
+            raise told from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

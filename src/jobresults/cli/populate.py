@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from jobresults.cli.connection import chosen_service, failures_told
-from jobresults.cli.jobs import Data
+from jobresults.cli.parameters import Data
 from jobresults.cli.tables import Column, Output, output_option, print_json, print_rows
 from jobresults.telemetry.control_characters import escape
 

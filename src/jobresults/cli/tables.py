@@ -40,6 +40,7 @@ class Column:
     """A member of each row: `name` in JSON and CSV, `title` and `text` in a table.
 
     One that `shrinks` is cut where the terminal is too narrow; `colors` are those of certain texts.
+    Of those not `in_table` only CSV tells.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     numeric: bool = False
     shrinks: bool = False
     colors: Mapping[str, str] = field(default_factory=dict)
+    in_table: bool = True
 
 
 def output_option(command: _Command) -> _Command:
@@ -74,7 +76,7 @@ def print_rows(rows: Iterable[Row], columns: Sequence[Column], output: Output) -
     elif output == "csv":
         _print_csv(rows, columns)
     else:
-        _print_table(rows, columns)
+        _print_table(rows, [column for column in columns if column.in_table])
 
 
 def print_json(document: object) -> None:
@@ -88,19 +90,6 @@ def print_json(document: object) -> None:
 def json_line(document: object) -> str:
     """The document as one line of JSON that commands no terminal."""
     return escape_in_json(json.dumps(document, ensure_ascii=False))
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of texts below their columns' names, as wide as they need."""
-    named = (dict(zip(columns, row, strict=True)) for row in rows)
-    _print_table(named, [Column(name) for name in columns])
-
-
-def utc(at_ms: int | None) -> str:
-    """Milliseconds since 1970 to the minute in UTC; `-` for never."""
-    if at_ms is None:
-        return "-"
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}Z"
 
 
 def moment(text: str | None) -> str:

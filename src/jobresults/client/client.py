@@ -188,6 +188,16 @@ class Client:
         """
         return self._on_queue(name, "resume")
 
+    def workers(self) -> list[dict[str, Any]]:
+        """The workers and the jobs they hold. Needs an operator's token."""
+        workers: list[dict[str, Any]] = self._transport.get("/v1/workers").body["workers"]
+        return workers
+
+    def whoami(self) -> dict[str, Any]:
+        """Whose the token is, and what it allows."""
+        whoami: dict[str, Any] = self._transport.get("/v1/whoami").body
+        return whoami
+
     def status(self) -> dict[str, Any]:
         """How the service says it is; needs no token."""
         status: dict[str, Any] = self._transport.get("/status").body

@@ -17,6 +17,7 @@ from jobresults.cli.progress import describe, progress_shown
         ({"state": "running", "progress": (3, 10, "reading")}, "running 3/10: reading"),
         ({"state": "running", "progress": (3, None, None)}, "running 3"),
         ({"state": "running", "progress": (0, 10, None)}, "running 0/10"),
+        ({"state": "running", "progress": (1, 2, "a\x1b[2J")}, "running 1/2: a\\x1b[2J"),
     ],
 )
 def test_state_and_progress_are_one_line(job: dict[str, Any], text: str) -> None:
@@ -30,8 +31,9 @@ def test_state_and_progress_are_one_line(job: dict[str, Any], text: str) -> None
 
 
 def test_without_a_terminal_only_changes_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    job = {"state": "running", "waiting_on": None}
-    with progress_shown() as show:
-        for done in (1, 1, 2):
-            show({**job, "progress": {"done": done, "total": 2, "message": None}})
-    assert capsys.readouterr() == ("", "running 1/2\nrunning 2/2\n")
+    job = {"job_id": "a", "state": "running", "waiting_on": None}
+    for job_count, name in ((1, ""), (2, "a ")):
+        with progress_shown(job_count) as show:
+            for done in (1, 1, 2):
+                show({**job, "progress": {"done": done, "total": 2, "message": None}})
+        assert capsys.readouterr() == ("", f"{name}running 1/2\n{name}running 2/2\n")
