@@ -90,12 +90,10 @@ def connected(service: Service | None = None) -> Iterator[Client]:
 @contextmanager
 def failures_told() -> Iterator[None]:
     """A failure of a call in the block is told on stderr, with its notes, and ends the command."""
-    import logging
-
+    from jobresults.cli.retries import tell_retries
     from jobresults.client import ClientError
 
-    # The client says when and why it tries again.
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=_Stderr())
+    tell_retries()
     try:
         yield
     except ClientError as error:
@@ -117,16 +115,6 @@ def exit_code(error: Exception) -> int:
         client.ServiceUnavailable: 7,
     }
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
-
-
-class _Stderr:
-    """What stderr is by then: while there are bars, a line goes above them."""
-
-    def write(self, text: str) -> None:
-        click.echo(text, nl=False, err=True)
-
-    def flush(self) -> None:
-        """Done by each write."""
 
 
 def host_of(url: str) -> str:

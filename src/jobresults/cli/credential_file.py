@@ -60,7 +60,7 @@ class CredentialFileRefused(click.ClickException):
 
 
 def location() -> Path:
-    """Below `$XDG_CONFIG_HOME`, if that is absolute as its specification wants, else `~/.config`."""
+    """Below `$XDG_CONFIG_HOME`, if that is absolute as it has to be, else `~/.config`."""
     named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     directory = named if named.is_absolute() else Path.home() / ".config"
     return directory / "jobresults" / "credentials.json"

@@ -146,6 +146,7 @@ def _exchanged(url: str, name: str | None) -> tuple[str, str]:
         ClientError
     """
     from datetime import UTC, datetime, timedelta
+
     from jobresults.client import ClientError, JobNotFound
     from jobresults.client.transport import encode
 

@@ -43,7 +43,7 @@ COMMANDS = {
 }
 
 
-# Failures of the service's own parts, by the exit codes that failures of calls have: connection.py.
+# Failures of the service's own parts exit as those of calls do (connection.py).
 _EXIT_CODES = ((ConfigurationError, 2), (NotFound, 6), (Unavailable, 7))
 
 
@@ -75,11 +75,8 @@ class Commands(click.Group):
                 sys.exit(130)
             raise
         except JobResultsError as error:
-            told = click.ClickException(error.detail)
-            told.exit_code = next(
-                (code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1
-            )
-            raise told from error
+            click.echo(f"Error: {error.detail}", err=True)
+            sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

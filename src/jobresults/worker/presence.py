@@ -47,7 +47,7 @@ class Presence(Worker):
             log_job_description=False,
         )
         self._client = redis
-        self._about = {TASKS_FIELD: json.dumps(sorted(tasks)), RELEASE_FIELD: identity.version()}
+        self._tasks, self._release = json.dumps(sorted(tasks)), identity.version()
         self._beat_seconds = settings.heartbeat_seconds
         self._lease_seconds = math.ceil(settings.lease_seconds)
         self._next_beat = 0.0
@@ -79,7 +79,8 @@ class Presence(Worker):
     def _note_birth(self, pipeline: Pipeline, *, busy: bool) -> None:
         """As RQ's `register_birth`, but never there for longer than a lease: RQ takes 90 s."""
         self.birth_date = self.last_heartbeat = now()
-        pipeline.hset(self.key, mapping={**self.serialize(), **self._about})
+        ours = {TASKS_FIELD: self._tasks, RELEASE_FIELD: self._release}
+        pipeline.hset(self.key, mapping=self.serialize() | ours)
         self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE, pipeline)
 
     def note_started(self, pipeline: Pipeline, started: Sequence[Claimed]) -> None:
