@@ -8,7 +8,6 @@ out of reach, 130 Ctrl-C with nothing wrong so far.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import signal
 import sys
@@ -19,18 +18,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from jobresults.cli.completion import task_names
 from jobresults.cli.connection import chosen_service, failures_told
 from jobresults.cli.parameters import Data
-from jobresults.cli.tables import Column, Output, output_option, print_json, print_rows
-from jobresults.telemetry.control_characters import escape
+from jobresults.cli.populate_summary import print_summary
+from jobresults.cli.tables import Output, output_option
 
 if TYPE_CHECKING:
     from jobresults.populate.caller import Caller
-    from jobresults.populate.report import Report
     from jobresults.populate.run import Options, Outcome
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0}
-_MOST_NAMED = 20
 
 
 class Duration(click.ParamType[float, float]):
@@ -92,7 +90,13 @@ class Share(click.ParamType[tuple[str, int], tuple[str, int]]):
     help="Requests at once.",
 )
 @click.option("--customers", type=click.IntRange(1), default=50, show_default=True)
-@click.option("--task", default="score", show_default=True, help="What to hand in.")
+@click.option(
+    "--task",
+    default="score",
+    show_default=True,
+    shell_complete=task_names,
+    help="What to hand in.",
+)
 @click.option("--data", type=Data(), help="Parameters of another task than score.")
 @click.option(
     "--mix",
@@ -149,7 +153,7 @@ def populate(
         report_json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if report_html is not None:
         report_html.write_text(page_of(report), encoding="utf-8")
-    _print(report, output)
+    print_summary(report, output)
     sys.exit(report["exit_code"])
 
 
@@ -231,45 +235,3 @@ def _raise_bugs(outcome: Outcome) -> None:
 
     if outcome.failure is not None and not isinstance(outcome.failure, ClientError):
         raise outcome.failure
-
-
-def _print(report: Report, output: Output) -> None:
-    if output in ("json", "jsonl"):
-        print_json(report)
-        return
-    rows = [{"operation": name, **each} for name, each in report["latencies_ms"].items()]
-    names = ("count", "mean", "p50", "p95", "p99", "p999", "max")
-    columns = [
-        Column("operation", "ms from when it was due"),
-        *(Column(name, text=_number, numeric=True) for name in names),
-    ]
-    if output == "csv":
-        print_rows(rows, columns, output)
-        return
-    jobs = report["jobs"]
-    click.echo(
-        f"{jobs['accepted']:,} jobs in {report['load_seconds']:,.1f} s: "
-        f"{jobs['accepted_per_second']:,}/s accepted, "
-        f"{report['requests_per_second']:,} requests/s, "
-        f"{report['verified_answers']:,} answers verified (seed {report['options']['seed']})\n"
-    )
-    print_rows(rows, columns, output)
-    click.echo()
-    for title, counts in (("jobs", jobs["ended"]), ("errors", report["errors"])):
-        click.echo(f"{title:7} {', '.join(f'{n:,} {name}' for name, n in counts.items()) or '-'}")
-    named = report["findings"]["named"][:_MOST_NAMED]
-    named += [
-        {"kind": "unfinished", "job_id": job_id, "detail": "accepted, and has not ended in time"}
-        for job_id in report["audit"]["unfinished_job_ids"][:_MOST_NAMED]
-    ]
-    if named:
-        click.echo()
-        print_rows(named, [Column("kind"), Column("job_id"), Column("detail")], output)
-    verdict = click.style(
-        escape(report["verdict"]), fg="red" if report["exit_code"] else "green", bold=True
-    )
-    click.echo(f"\n{verdict}", color=False if os.environ.get("NO_COLOR") else None)
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"

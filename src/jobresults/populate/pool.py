@@ -75,18 +75,23 @@ class Pool:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _work(self) -> None:
-        while (steps := self._take()) is not None:
-            try:
-                due = next(steps)
-            except StopIteration:
-                self._leave()
-            except GaveUp as reason:
-                self._gave_up(reason)
-                self._leave()
-            except BaseException as error:  # noqa: BLE001 - an edge: the main thread raises it
-                self._fail(error)
-            else:
-                self._park(due, steps)
+        try:
+            while (steps := self._take()) is not None:
+                self._go_on(steps)
+        except BaseException as error:  # noqa: BLE001 - an edge: the main thread raises it
+            self._fail(error)
+
+    def _go_on(self, steps: Steps[None]) -> None:
+        """Until it wants to wait, or leaves."""
+        try:
+            due = next(steps)
+        except StopIteration:
+            self._leave()
+        except GaveUp as reason:
+            self._gave_up(reason)
+            self._leave()
+        else:
+            self._park(due, steps)
 
     def _take(self) -> Steps[None] | None:
         """Who goes on now; None once nobody will any more."""

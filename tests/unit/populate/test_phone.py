@@ -18,7 +18,9 @@ Change = Callable[[dict[str, Any]], object]
 def scored(customer: str, messages: list[Message]) -> dict[str, Any]:
     """As the service answers it."""
     with running(JobContext(customer=customer)):
-        result = score(messages=[Sms.model_validate_json(json.dumps(message)) for message in messages])
+        result = score(
+            messages=[Sms.model_validate_json(json.dumps(message)) for message in messages]
+        )
     return result.model_dump(mode="json")
 
 
