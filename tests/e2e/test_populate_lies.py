@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from jobresults.cli.main import main
 from jobresults.populate.caller import Caller
 from jobresults.populate.orders import SCORE
 from jobresults.populate.pace import MIX
@@ -253,6 +256,19 @@ def test_what_is_refused_ends_the_run_with_the_reason(load: Load) -> None:
     assert "items" in str(outcome.failure)
     assert exit_code(outcome) == 1
     assert outcome.figures.accepted == 0
+
+
+def test_a_shell_sees_which_job_was_answered_wrongly(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environ = {"NO_PROXY": "*", "JOBRESULTS_TOKEN": stack.key}
+    with LyingProxy(stack.url, changes_a_number) as proxy:
+        arguments = ["--destination", proxy.url, "--jobs", "1", "--seed", "1", "-o", "table"]
+        done = CliRunner().invoke(main, ["populate", *arguments], env=environ)
+    assert done.exit_code == 1
+    assert re.search(rf"wrong +{_ID.pattern} +score is", done.stdout)
+    assert done.stdout.endswith("wrong answers: 1 wrong\n")
 
 
 @contextmanager
