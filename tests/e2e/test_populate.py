@@ -83,7 +83,7 @@ def test_what_cannot_be_loaded_is_told_before_any_load(environ: dict[str, str]) 
     nobody = {**environ, "DESTINATION": "http://127.0.0.1:9"}
     unreachable = populate(nobody, "--wait-for", "1", exit_code=7)
     assert "trying again" in unreachable.stderr
-    assert "Error: no answer" in unreachable.stderr
+    assert "Error: http://127.0.0.1:9: no answer: " in unreachable.stderr
     stranger = {**environ, "JOBRESULTS_TOKEN": "jr_wrong"}
     assert "Error:" in populate(stranger, "--jobs", "1", exit_code=4).stderr
     unknown = populate(environ, "--task", "no_such", "--jobs", "1", exit_code=1)

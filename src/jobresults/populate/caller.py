@@ -114,9 +114,9 @@ class Caller:
         except requests.exceptions.SSLError as error:
             raise ClientError(f"no secure connection: {error}") from error
         except (requests.ConnectionError, requests.Timeout) as error:
-            raise ServiceUnavailable(f"no answer: {error}") from error
+            raise ServiceUnavailable(f"no answer: {_reason(error)}") from error
         except requests.exceptions.ChunkedEncodingError as error:
-            raise ServiceUnavailable(f"half an answer: {error}") from error
+            raise ServiceUnavailable(f"half an answer: {_reason(error)}") from error
         except (requests.RequestException, OSError) as error:
             raise ClientError(f"cannot be sent: {error}") from error
         return Reply(response.status_code, response.content, response.headers)
@@ -135,3 +135,9 @@ class Caller:
             self._local.session = session
         found: requests.Session = self._local.session
         return found
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Its last words: what went wrong, without the pools and addresses around it."""
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "reason", cause)).rpartition(": ")[2]

@@ -33,7 +33,10 @@ def wait_until_ready(caller: Caller, within_seconds: float, tell: Callable[[str]
         on_backoff=on_backoff,
     )
     def ready() -> str:
-        reply = caller.send(Request("GET", "/status/ready"))
+        try:
+            reply = caller.send(Request("GET", "/status/ready"))
+        except ServiceUnavailable as error:
+            raise ServiceUnavailable(f"{caller.base_url}: {error.detail}") from error
         if reply.status != 200 or not isinstance(reply.document, dict):
             raise ServiceUnavailable(f"{caller.base_url} is not ready: it answers {reply.status}")
         return str(reply.document.get("version"))

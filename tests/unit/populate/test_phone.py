@@ -45,7 +45,7 @@ CHANGES: dict[str, Change] = {
     "is the score of 'bob'": lambda answer: answer.update(customer="bob"),
     "currency is EUR": lambda answer: answer.update(currency="EUR"),
     "score is 1,": lambda answer: answer.update(score=1),
-    "score is None": lambda answer: answer.update(score=None, points=[]),
+    "score is 600": lambda answer: answer.update(score=600, points=[]),
     "messages_total is 1": lambda answer: answer["counts"].update(messages_total=1),
     "months are []": lambda answer: answer.update(months=[]),
     "income=100,": lambda answer: answer["months"][0].update(income="1.00"),
