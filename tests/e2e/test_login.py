@@ -65,9 +65,9 @@ def test_a_person_logs_in_is_known_and_logs_out(
 ) -> None:
     with at_terminal(tmp_path, "login", stack.url) as terminal:
         terminal.shows("Name: ")
-        terminal.type(f"{ann}\n")
+        terminal.types(f"{ann}\n")
         terminal.shows("Password: ")
-        terminal.type(f"{PASSWORD}\n")
+        terminal.types(f"{PASSWORD}\n")
         assert terminal.end() == 0, terminal.text
     assert f"Logged in to {stack.url} as user:{ann} until 20" in terminal.text
     assert PASSWORD not in terminal.raw, "it is not echoed"
@@ -95,7 +95,7 @@ def test_a_person_logs_in_is_known_and_logs_out(
 def test_a_wrong_password_exits_4_and_keeps_nothing(stack: Stack, ann: str, tmp_path: Path) -> None:
     with at_terminal(tmp_path, "login", stack.url, "--name", ann) as terminal:
         terminal.shows("Password: ")
-        terminal.type("wrong\n")
+        terminal.types("wrong\n")
         assert terminal.end() == 4
     assert "wrong name or password" in terminal.text
     assert not location().exists()
@@ -105,7 +105,7 @@ def test_ctrl_c_at_a_prompt_exits_130(tmp_path: Path) -> None:
     for keys, code in ((CTRL_C, 130), ("\x04", 1)):
         with at_terminal(tmp_path, "login", "http://127.0.0.1:1") as terminal:
             terminal.shows("Name: ")
-            terminal.type(keys)
+            terminal.types(keys)
             assert terminal.end() == code, terminal.text
 
 

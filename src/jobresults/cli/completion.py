@@ -11,7 +11,7 @@ _PATIENCE_SECONDS = 1.0
 @click.command()
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print the script that a shell needs to complete what is typed.
+    """Print a script by which a shell completes commands and names.
 
     \b
     bash: eval "$(jobresults completion bash)"        in ~/.bashrc

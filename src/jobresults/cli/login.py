@@ -41,7 +41,7 @@ _WHO = (
     help="Read an API key or a token from standard input, instead of asking for name and password.",
 )
 def login(url: str | None, name: str | None, with_token: bool) -> None:
-    """Log in to the service at URL, or else the one that commands call anyway.
+    """Log in to a service: the one at URL, or that commands call.
 
     The token is kept in a file that only you can read, and from now on brought to this service and
     to no other.
@@ -69,8 +69,9 @@ def login(url: str | None, name: str | None, with_token: bool) -> None:
 @click.command()
 @click.argument("url", required=False)
 def logout(url: str | None) -> None:
-    """Forget the login at URL, or else at the service that commands call; a token of a person is
-    revoked as well.
+    """Forget a login: at URL, or at the service that commands call.
+
+    A person's token is revoked as well; an API key is as good as before.
     """
     from jobresults.cli.credential_file import changed_credentials, read_credentials
     from jobresults.client import AuthenticationFailed, ClientError
@@ -101,7 +102,7 @@ def logout(url: str | None) -> None:
 @click.command()
 @output_option
 def whoami(output: Output) -> None:
-    """Print which service commands call, and who the service says you are."""
+    """Print which service commands call, and as whom."""
     from jobresults.cli.credential_file import read_credentials
 
     with failures_told():

@@ -18,8 +18,9 @@ _LINKS = ("runbook", "sentry", "logs", "silence")
     help="Which of the alert's links.  [default: the first there is]",
 )
 def open_(fingerprint: str | None, link: str | None) -> None:
-    """Print the address of the API reference and open it in a browser, if there is one; with the
-    FINGERPRINT of an alert, a link of its messages.
+    """Open the API reference, or where an alert leads, in a browser.
+
+    The address is printed as well. With the FINGERPRINT of an alert it is a link of its messages.
     """
     import webbrowser
 

@@ -1,4 +1,4 @@
-"""Waiting for jobs: one by asking the service to hold its answer, many by looking at all at once."""
+"""Waiting for jobs: for one by a held answer of the service, for many by looking at all at once."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _COLUMNS = (
 @click.command()
 @output_option
 def workers(output: Output) -> None:
-    """Print the workers, since when they work, and the jobs they hold."""
+    """Print who is at work, since when, and on which jobs."""
     with connected() as client:
         found = client.workers()
     print_rows(found, _COLUMNS, output)

@@ -79,6 +79,7 @@ def test_each_says_where_it_comes_from(directory: Path, monkeypatch: pytest.Monk
         ),
     }
     assert (routes[0][0]["owner"], routes[1]) == ("risk", "environment JOBRESULTS_ALERTS__ROUTES")
+    monkeypatch.setenv("JOBRESULTS_CONFIG", "")  # --config sets it
     assert CliRunner().invoke(main, ["--config", "secret", "config", "show"]).exit_code == 1
 
 
