@@ -70,7 +70,7 @@ def test_a_person_logs_in_is_known_and_logs_out(
         terminal.types(f"{PASSWORD}\n")
         assert terminal.end() == 0, terminal.text
     assert f"Logged in to {stack.url} as user:{ann} until 20" in terminal.text
-    assert PASSWORD not in terminal.raw, "it is not echoed"
+    assert PASSWORD not in terminal.shown, "it is not echoed"
     assert location().stat().st_mode & 0o777 == 0o600
     assert PASSWORD not in location().read_text()
 

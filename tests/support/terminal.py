@@ -6,10 +6,15 @@ import os
 import re
 import select
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
+
+from tests.services.process import eventually
 
 CTRL_C = "\x03"
 _PATIENCE_SECONDS = 30.0
@@ -60,11 +65,18 @@ class Terminal:
             assert self._read(), f"{text!r} is not in {self.text!r}"
 
     def types(self, text: str) -> None:
-        """Press these keys."""
+        """Press these keys, once it does nothing but wait: Python sleeps through a Ctrl-C that
+        comes just before it begins to read.
+        """
+        program = psutil.Process(self._process.pid)
+        eventually(lambda: program.status() == psutil.STATUS_SLEEPING, "it waits")
         os.write(self._screen, text.encode())
 
     def end(self) -> int:
         """The exit code, once it has ended and all is shown."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._read(within_seconds=0.05)
         self._release()
         while self._read():
             pass
@@ -76,8 +88,8 @@ class Terminal:
             os.close(self._other_end)
             self._other_end = None
 
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._screen], [], [], _PATIENCE_SECONDS)
+    def _read(self, *, within_seconds: float = _PATIENCE_SECONDS) -> bool:
+        ready, _, _ = select.select([self._screen], [], [], within_seconds)
         if not ready:
             return False
         try:

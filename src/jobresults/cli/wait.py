@@ -11,7 +11,7 @@ import click
 
 from jobresults.cli.connection import connected
 from jobresults.cli.job_ids import JobIds, job_ids_argument
-from jobresults.cli.outcomes import Row, exit_code_of, worst
+from jobresults.cli.outcomes import Row, exit_code_of, outcome_of, worst
 from jobresults.cli.progress import progress_shown
 from jobresults.cli.tables import json_line, print_json
 from jobresults.cli.times import Duration
@@ -58,7 +58,8 @@ def _print_outcomes(
                 codes.append(exit_code_of(outcome))
                 if any_one:
                     return worst(codes)
-        for outcome in waiting.left.values():
+        for handle in waiting.left.values():
+            outcome = outcome_of(handle.body)
             print_outcome(outcome)
             codes.append(exit_code_of(outcome))
     return worst(codes)

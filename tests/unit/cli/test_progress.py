@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -37,3 +39,25 @@ def test_without_a_terminal_only_changes_are_printed(capsys: pytest.CaptureFixtu
             for done in (1, 1, 2):
                 show({**job, "progress": {"done": done, "total": 2, "message": None}})
         assert capsys.readouterr() == ("", f"{name}running 1/2\n{name}running 2/2\n")
+
+
+class Screen(io.StringIO):
+    """A terminal, for who asks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("job_count", [1, 2])
+def test_brackets_in_messages_are_no_markup(
+    job_count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    progress = {"done": 1, "total": 2, "message": "[/b] [red]a"}
+    job = {"job_id": "a", "state": "running", "done": False, "progress": progress}
+    with progress_shown(job_count) as show:
+        show({**job, "eta_seconds": 3.2})
+    assert "running 1/2: [/b] [red]a" in screen.getvalue()
