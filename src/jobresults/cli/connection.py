@@ -47,10 +47,10 @@ class Service:
         }[self.source]
 
 
-def chosen_service() -> Service:
-    """The service that JOBRESULTS_URL names, else what `jobresults up` runs in this directory, else
-    the one of the newest login; with a token of the environment, else of a login at this very
-    service, else the key of `jobresults up`, which never leaves this machine.
+def chosen_service(named: str | None = None) -> Service:
+    """The service named, else the one that JOBRESULTS_URL names, else what `jobresults up` runs in
+    this directory, else the one of the newest login; with a token of the environment, else of a
+    login at this very service, else the key of `jobresults up`, which never leaves this machine.
 
     Raises:
         ClientError: URL or token cannot be used.
@@ -60,7 +60,7 @@ def chosen_service() -> Service:
     from jobresults.client import credentials
 
     announced = _announced()
-    named = os.environ.get("JOBRESULTS_URL") or announced
+    named = named or os.environ.get("JOBRESULTS_URL") or announced
     url = credentials.base_url(named or read_credentials().default)
     if os.environ.get("JOBRESULTS_TOKEN") or os.environ.get("JOBRESULTS_TOKEN_FILE"):
         return Service(url, credentials.token(None), "environment")

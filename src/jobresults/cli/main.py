@@ -23,6 +23,7 @@ COMMANDS = {
     "cancel": "jobresults.cli.changes:cancel",
     "rerun": "jobresults.cli.changes:rerun",
     "tasks": "jobresults.cli.tasks:tasks",
+    "populate": "jobresults.cli.populate:populate",
     "queues": "jobresults.cli.queues:queues",
     "workers": "jobresults.cli.workers:workers",
     "callbacks": "jobresults.cli.callbacks:callbacks",
