@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from jobresults.cli.main import main
 from jobresults.configuration import salvage_settings
-from jobresults.database import migrate
+from jobresults.schema import migrate
 from jobresults.doctor import alerting, clocks, configuration, ledger, processes, redis, sqlite
 from jobresults.doctor.examination import examine
 from jobresults.doctor.findings import Check, Finding, Level, Subject

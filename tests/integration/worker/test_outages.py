@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from jobresults.database import migrate
+from jobresults.schema import migrate
 from jobresults.jobs.states import State
 from jobresults.settings import DatabaseSettings
 from tests.integration.driver import on_sqlite
