@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from sqlalchemy import Connection, func, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from jobresults.database import Database, checked_url, open_database
 from jobresults.errors import LedgerUnavailable
@@ -138,6 +138,8 @@ def _why_it_must_wait(connection: Connection) -> str | None:
             raise
         connection.rollback()
         return reason
+    except PendingRollbackError as error:  # what Alembic makes of it
+        raise LedgerUnavailable("database: the connection was lost on the way") from error
     return None
 
 

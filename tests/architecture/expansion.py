@@ -26,9 +26,7 @@ def _of_table(table: str, before: Tables, after: Tables) -> Iterator[str]:
         return
     old, new = before[table], after[table]
     for name in sorted(old["columns"].keys() | new["columns"].keys()):
-        yield from _of_column(
-            f"{table}.{name}", old["columns"].get(name), new["columns"].get(name)
-        )
+        yield from _of_column(f"{table}.{name}", old["columns"].get(name), new["columns"].get(name))
     for rule in sorted(_rules(new) - _rules(old)):
         yield f"{table} has a new rule {rule[0]}"
 

@@ -120,7 +120,9 @@ class Callers:
 
     def _long_poll(self, url: str, caller: Caller) -> None:
         job_id, expected = self._submit(caller, url, 0.3)
-        while not (job := caller.ask("GET", f"{url}/v1/jobs/{job_id}?wait={_WAIT_SECONDS}"))["done"]:
+        while not (job := caller.ask("GET", f"{url}/v1/jobs/{job_id}?wait={_WAIT_SECONDS}"))[
+            "done"
+        ]:
             pass
         if job.get("result") != expected:
             self.fail(f"job {job_id} ended as {job}")

@@ -92,7 +92,7 @@ class Stage:
         return (
             f"{callers.answers.total()} requests answered {dict(callers.answers)}, "
             f"{len(callers.failures)} failed; {len(callers.accepted)} jobs accepted; "
-            f"{len(ended)} processes replaced {dict(kinds)}, the slowest took {slowest:.1f} s to end"
+            f"{len(ended)} processes replaced {dict(kinds)}, the slowest in {slowest:.1f} s"
         )
 
 

@@ -14,8 +14,8 @@ _READ_BYTES = 65_536
 
 class Service:
     """Leads each new connection to the next of its endpoints. It learns `lag_seconds` late which
-    ones there are, as every node of a cluster does. A connection that is open stays where it is, and
-    one that is refused is refused.
+    ones there are, as every node of a cluster does. A connection that is open stays where it is,
+    and one that is refused is refused.
     """
 
     def __init__(self, port: int, lag_seconds: float) -> None:

@@ -1,5 +1,5 @@
-"""The loop of maintenance, and alerts and callbacks beside it. Any number of these processes may run;
-there is no leader.
+"""The loop of maintenance, and alerts and callbacks beside it. Any number of these processes may
+run; there is no leader.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,7 @@ def url(empty_database: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def behind(
-    url: str, start_redis: Callable[[], RedisServer], tmp_path: Path
-) -> Iterator[Service]:
+def behind(url: str, start_redis: Callable[[], RedisServer], tmp_path: Path) -> Iterator[Service]:
     with running_service(url, start_redis(), tmp_path) as service:
         yield service
 
@@ -51,6 +50,14 @@ def answers(port: int, name: str, status: int) -> bool:
         return probe(port, name).status_code == status
     except requests.RequestException:
         return False
+
+
+def silent_seconds(port: int) -> float:
+    return float(probe(port, "live").json()["silent_seconds"])
+
+
+def beats_after(port: int, silence_seconds: float) -> bool:
+    return silent_seconds(port) < silence_seconds
 
 
 @KINDS
@@ -70,17 +77,12 @@ def test_a_process_is_ready_with_its_schema_and_alive_without_its_stores(
     with behind.redis.stopped():
         says(process, "Redis does not answer")
         for _ in range(3):  # its loop turns
-            beaten = probe(port, "live").json()["silent_seconds"]
-            eventually(
-                lambda: probe(port, "live").json()["silent_seconds"] < beaten, "it beats again"
-            )
+            eventually(partial(beats_after, port, silent_seconds(port)), "it beats again")
     assert process.stop() == 0
 
 
 @KINDS
-def test_a_process_that_is_stopped_does_not_answer(
-    behind: Service, port: int, kind: str
-) -> None:
+def test_a_process_that_is_stopped_does_not_answer(behind: Service, port: int, kind: str) -> None:
     process = behind.start(kind, {"METRICS__PORT": str(port)})
     eventually(lambda: answers(port, "live", 200), "it lives")
     process.send(signal.SIGSTOP)
