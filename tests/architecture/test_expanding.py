@@ -76,9 +76,7 @@ TAKES_AWAY: dict[str, Change] = {
     "job.added must be given": lambda op: op.add_column(
         "job", sa.Column("added", sa.Text(), nullable=False)
     ),
-    "job has a new rule few": lambda op: op.create_check_constraint(
-        "few", "job", "attempt < 100"
-    ),
+    "job has a new rule few": lambda op: op.create_check_constraint("few", "job", "attempt < 100"),
     "job has a new rule uq_job_once": lambda op: op.create_unique_constraint(
         "uq_job_once", "job", ["request_id"]
     ),

@@ -30,6 +30,7 @@ WEB_WORKERS = 2
 # Production's own, where the stack of the tests is quicker.
 SETTINGS = {
     "TASKS__MODULES": '["jobresults.tasks.score", "tests.rollout.work"]',
+    "WEBHOOKS__SOURCES": "[]",
     "WORKER__LEASE_SECONDS": "15",
     "WORKER__HEARTBEAT_SECONDS": "5",
     "MAINTENANCE__SWEEP_SECONDS": "2",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import selectors
+import socket
 import threading
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 HOST = "127.0.0.1"
 _READ_BYTES = 65_536
+_CONNECT_SECONDS = 5
+_BACKLOG = 256
 
 
 class Service:
@@ -23,58 +26,62 @@ class Service:
         self._lag_seconds = lag_seconds
         self._endpoints: list[int] = []
         self._turns = itertools.count()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, HOST, port))
+        self._listener = socket.create_server((HOST, port), backlog=_BACKLOG)
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def add(self, port: int) -> None:
         """A pod has become ready."""
-        self._loop.call_soon_threadsafe(
-            self._loop.call_later, self._lag_seconds, self._endpoints.append, port
-        )
+        self._learn(lambda: self._endpoints.append(port))
 
     def remove(self, port: int) -> None:
-        """A pod is to end, or not ready any more."""
-        self._loop.call_soon_threadsafe(
-            self._loop.call_later, self._lag_seconds, self._endpoints.remove, port
-        )
+        """A pod is to end."""
+        self._learn(lambda: self._endpoints.remove(port))
 
     def has(self, port: int) -> bool:
         """Whether it leads there."""
         return port in self._endpoints
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        """Lead nobody any more."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
-    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+    def _learn(self, change: Callable[[], None]) -> None:
+        timer = threading.Timer(self._lag_seconds, change)
+        timer.daemon = True
+        timer.start()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        endpoints = self._endpoints
-        if not endpoints:
-            writer.transport.abort()
-            return
-        port = endpoints[next(self._turns) % len(endpoints)]
-        try:
-            theirs, ours = await asyncio.open_connection(HOST, port)
-        except OSError:
-            writer.transport.abort()
-            return
-        await asyncio.gather(_pass_on(reader, ours), _pass_on(theirs, writer))
-        for each in (writer, ours):
-            each.close()
+    def _accept(self) -> None:
+        while True:
+            try:
+                caller, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self._lead, args=(caller,), daemon=True).start()
+
+    def _lead(self, caller: socket.socket) -> None:
+        with caller:
+            endpoints = list(self._endpoints)
+            if not endpoints:
+                return
+            address = (HOST, endpoints[next(self._turns) % len(endpoints)])
+            with suppress(OSError), socket.create_connection(address, _CONNECT_SECONDS) as pod:
+                pod.settimeout(None)
+                _carry(caller, pod)
 
 
-async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """All there is, then the end of it."""
-    try:
-        while data := await source.read(_READ_BYTES):
-            sink.write(data)
-            await sink.drain()
-        if sink.can_write_eof():
-            sink.write_eof()
-    except OSError:
-        sink.transport.abort()
+def _carry(caller: socket.socket, pod: socket.socket) -> None:
+    """What each says to the other, until both have said all. Raises OSError: one has hung up."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(caller, selectors.EVENT_READ, pod)
+        selector.register(pod, selectors.EVENT_READ, caller)
+        while selector.get_map():
+            for key, _ in selector.select():
+                source, sink = key.fileobj, key.data
+                assert isinstance(source, socket.socket)
+                data = source.recv(_READ_BYTES)
+                if data:
+                    sink.sendall(data)
+                else:
+                    selector.unregister(source)
+                    sink.shutdown(socket.SHUT_WR)
