@@ -18,7 +18,7 @@ import requests
 
 _GOOD = (200, 202, 207)
 _TIMEOUT_SECONDS = 30
-_WAIT_SECONDS = 5
+_WAIT_SECONDS = 3
 _BULK = 10
 # Below the time for which a server keeps an idle connection (web.keepalive_seconds).
 _SELDOM_SECONDS = 1.2

@@ -13,7 +13,6 @@ from tests.rollout.pods import Manner, Pod, start_pod
 from tests.rollout.releases import Release
 from tests.rollout.service import Service
 from tests.rollout.times import Times
-from tests.services.process import eventually
 from tests.services.stack import Stack, reserved_port
 
 AS_IN_A_CLUSTER = Manner()
@@ -40,8 +39,6 @@ class Deployments:
         for pod in [pod for pods in self.pods.values() for pod in pods]:
             self._await_readiness(pod)
             self._announce(pod)
-        for pod in self.pods["web"]:
-            eventually(partial(self._service.has, pod.port), "the Service leads there")
 
     def roll_out(self, release: Release) -> None:
         """Replace every pod, all kinds side by side; returns once the old ones have ended."""
@@ -50,9 +47,15 @@ class Deployments:
             kind.result()
         self.await_endings()
 
-    def replace(self, kind: str, release: Release, manner: Manner = AS_IN_A_CLUSTER) -> None:
-        """One pod after the other: a new one, once it is ready an old one less."""
-        for old in list(self.pods[kind]):
+    def replace(
+        self,
+        kind: str,
+        release: Release,
+        manner: Manner = AS_IN_A_CLUSTER,
+        count: int | None = None,
+    ) -> None:
+        """One pod after the other, all or so many: a new one, once it is ready an old one less."""
+        for old in self.pods[kind][:count]:
             new = self.starting[kind] = self._start(kind, release)
             if manner.awaits_readiness:
                 self._await_readiness(new)

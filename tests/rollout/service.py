@@ -6,7 +6,6 @@ import itertools
 import selectors
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 HOST = "127.0.0.1"
@@ -16,9 +15,9 @@ _BACKLOG = 256
 
 
 class Service:
-    """Leads each new connection to the next of its endpoints. It learns `lag_seconds` late which
-    ones there are, as every node of a cluster does. A connection that is open stays where it is,
-    and one that is refused is refused.
+    """Leads each new connection to the next of its endpoints. It learns at once of a pod that comes
+    and `lag_seconds` late of one that goes: nodes learn when they learn, and these are the worse
+    cases. A connection that is open stays where it is, and one that is refused is refused.
     """
 
     def __init__(self, port: int, lag_seconds: float) -> None:
@@ -31,25 +30,18 @@ class Service:
 
     def add(self, port: int) -> None:
         """A pod has become ready."""
-        self._learn(lambda: self._endpoints.append(port))
+        self._endpoints.append(port)
 
     def remove(self, port: int) -> None:
         """A pod is to end."""
-        self._learn(lambda: self._endpoints.remove(port))
-
-    def has(self, port: int) -> bool:
-        """Whether it leads there."""
-        return port in self._endpoints
+        timer = threading.Timer(self._lag_seconds, self._endpoints.remove, [port])
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         """Lead nobody any more."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-
-    def _learn(self, change: Callable[[], None]) -> None:
-        timer = threading.Timer(self._lag_seconds, change)
-        timer.daemon = True
-        timer.start()
 
     def _accept(self) -> None:
         while True:

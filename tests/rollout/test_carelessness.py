@@ -33,6 +33,7 @@ def running(stage: Stage) -> Stage:
 def test_a_careless_rollout_fails_callers(running: Stage, manner: Manner, seen: str) -> None:
     deployments = running.deployments
     with running.callers(CURRENT) as callers:
-        deployments.replace("web", CURRENT, manner)
+        deployments.replace("web", CURRENT, manner, count=1)
         deployments.await_endings()
+    print(running.summary(callers), *callers.failures[:5], sep="\n  ")
     assert any(seen in failure for failure in callers.failures)

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(300)]
 
 COUNTS = {"web": 2, "worker": 2, "maintenance": 1}
 # Longer than a lag, a pause or a job.
-SIDE_BY_SIDE_SECONDS = 4
+SIDE_BY_SIDE_SECONDS = 3
 
 
 def revision_of(stage: Stage) -> str | None:

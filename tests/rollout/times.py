@@ -23,7 +23,7 @@ class Times:
 
     @property
     def lag(self) -> float:
-        """Until the Service has heard of a change."""
+        """Until the Service has heard that a pod goes."""
         return self.pre_stop * _LAG_SHARE
 
     @property
