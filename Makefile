@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults stock-faults soak fuzz bench rules dashboards pictures image image-base image-test manifests secrets deploy smoke lock
+.PHONY: help install demo up check fix test test-faults rehearsal stock-faults soak fuzz bench rules dashboards pictures image image-base image-test manifests secrets deploy smoke lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,6 +55,9 @@ test: install ## Run the tests
 
 test-faults: install ## Run the fault matrix: kills, outages and cut connections; takes minutes
 	$(BIN)/python -m pytest -m faults tests/faults
+
+rehearsal: install $(KUBECTL_MADE) ## Roll out and back, across a migration, while the service is used; counts what fails
+	$(BIN)/python -m pytest -n 0 -m rehearsal tests/rollout
 
 stock-faults: install ## Do the same to stock RQ and print what happens; takes two to three minutes
 	@$(BIN)/python -m tests.faults.stock

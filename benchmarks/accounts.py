@@ -19,7 +19,8 @@ from jobresults.accounts.grant import Grant
 from jobresults.accounts.key_ring import KeyRing
 from jobresults.accounts.principal import Role
 from jobresults.accounts.tokens import Tokens
-from jobresults.database import migrate, open_database
+from jobresults.database import open_database
+from jobresults.schema import migrate
 from jobresults.settings import AccountsSettings, DatabaseSettings
 from jobresults.web.authentication import bearer_token
 from jobresults.web.services import visible_to

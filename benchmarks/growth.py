@@ -15,7 +15,7 @@ from benchmarks.load import Request
 from benchmarks.machine import NO_POSTGRESQL, Machine
 from benchmarks.processes import NotReady, reason, until
 from benchmarks.service import Service, sqlite_url
-from jobresults.maintenance.main import duties_of
+from jobresults.maintenance.duties import duties_of
 from jobresults.redis_store import connect
 
 _FIRST_REDIS = 3

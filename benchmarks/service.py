@@ -21,9 +21,10 @@ from benchmarks.machine import Machine
 from benchmarks.processes import Process, running, until
 from jobresults.accounts.api_keys import issue
 from jobresults.configuration import load_settings
-from jobresults.database import Database, migrate, open_database
+from jobresults.database import Database, open_database
 from jobresults.embedded.stack import usable_port
 from jobresults.jobs.model import job
+from jobresults.schema import migrate
 from jobresults.settings import WorkerSettings
 
 CLIENT = "benchmark"

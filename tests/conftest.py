@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.services.otlp_receiver",
     "tests.services.smtp_server",
     "tests.services.nginx_server",
+    "tests.services.manifests",
 ]
 
 

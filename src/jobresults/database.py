@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +28,6 @@ from sqlalchemy import (
     func,
     make_url,
     select,
-    text,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -46,8 +44,6 @@ _TCP = {
     "keepalives_count": 3,
     "tcp_user_timeout": 8_000,
 }
-
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 metadata = MetaData(
     naming_convention={
@@ -183,58 +179,6 @@ def open_database(settings: DatabaseSettings) -> Database:
         },
     )
     return Database(engine)
-
-
-def migrate(settings: DatabaseSettings) -> None:
-    """Bring the schema to the newest revision; safe to repeat.
-
-    Raises:
-        LedgerUnavailable: the database is out of reach.
-        ConfigurationError: see `open_database`.
-    """
-    # Only here: it takes 10 MiB, and no other process needs it.
-    from alembic import command
-    from alembic.config import Config
-
-    url = checked_url(settings)
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    database = open_database(settings)
-    try:
-        with database.write() as connection:
-            if database.dialect == "postgresql":
-                # Two migrating pods: the second waits, then finds nothing to do.
-                connection.execute(func.pg_advisory_xact_lock(7_203_401).select())
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    finally:
-        database.close()
-
-
-def schema_is_current(connection: Connection) -> bool:
-    """Whether this code can work on the database: it has our revision, or a newer one.
-
-    A newer one stays usable because migrations only add until no older process is left.
-    """
-    found = schema_revision(connection)
-    known = revisions()
-    return found is not None and (found == known[-1] or found not in known)
-
-
-def schema_revision(connection: Connection) -> str | None:
-    """The revision the database is at; None if it has no schema of ours."""
-    if not connection.dialect.has_table(connection, "alembic_version"):
-        return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
-
-
-def revisions() -> list[str]:
-    """The schema's revisions, oldest first: what the names of their files begin with."""
-    files = (MIGRATIONS / "versions").glob("[0-9]*.py")
-    return sorted(path.name.partition("_")[0] for path in files)
 
 
 def _clock_ms(dialect: str) -> ColumnElement[int]:

@@ -2,92 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import text
 
 import jobresults.accounts.model
 import jobresults.alerts.silences
 import jobresults.jobs.model
 import jobresults.webhooks.model
-from jobresults import database
-from jobresults.database import (
-    MIGRATIONS,
-    metadata,
-    migrate,
-    open_database,
-    revisions,
-    schema_is_current,
-)
+from jobresults import schema
+from jobresults.database import metadata
+from jobresults.schema import MIGRATIONS, migrate, revisions, schema_is_current
 from jobresults.settings import DatabaseSettings
 from tests.services.ledger import POSTGRESQL, SQLITE
+from tests.support.revisions import alembic_on, writing
+from tests.support.tables import tables_of
 
 __all__ = ["jobresults"]
 
 KINDS = [SQLITE, POSTGRESQL]
-OF_ALEMBIC = {"alembic_version"}
-
-
-@contextmanager
-def writing(url: str) -> Iterator[Connection]:
-    database = open_database(DatabaseSettings(url=SecretStr(url)))
-    try:
-        with database.write() as connection:
-            yield connection
-    finally:
-        database.close()
 
 
 def migrated(url: str) -> str:
     migrate(DatabaseSettings(url=SecretStr(url)))
     return url
-
-
-def alembic(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
-
-
-def schema(connection: Connection) -> dict[str, Any]:
-    """All that the database itself knows of the tables."""
-    inspector = inspect(connection)
-    tables = set(inspector.get_table_names()) - OF_ALEMBIC
-    return {
-        table: {
-            "columns": {
-                column["name"]: {**column, "type": str(column["type"])}
-                for column in inspector.get_columns(table)
-            },
-            "primary key": inspector.get_pk_constraint(table),
-            "foreign keys": _sorted(inspector.get_foreign_keys(table)),
-            "unique": _sorted(inspector.get_unique_constraints(table)),
-            "checks": _sorted(inspector.get_check_constraints(table)),
-            "indexes": [
-                {**index, "dialect_options": _texts(index.get("dialect_options", {}))}
-                for index in _sorted(inspector.get_indexes(table))
-            ],
-        }
-        for table in tables
-    }
-
-
-def _sorted(items: Any) -> list[Any]:
-    return sorted(items, key=lambda item: str(item["name"]))
-
-
-def _texts(options: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in options.items()}
 
 
 def test_there_is_one_newest_migration() -> None:
@@ -109,7 +53,7 @@ def test_a_schema_of_another_version_may_be_newer_but_not_older(
     found: str | None,
     current: bool,
 ) -> None:
-    monkeypatch.setattr(database, "revisions", lambda: ["0000", *revisions()])
+    monkeypatch.setattr(schema, "revisions", lambda: ["0000", *revisions()])
     with writing(migrated(empty_database(kind))) as connection:
         assert schema_is_current(connection)
         connection.execute(text("DELETE FROM alembic_version"))
@@ -131,10 +75,10 @@ def test_migrations_make_exactly_what_the_tables_say(
     kind: str, empty_database: Callable[[str], str]
 ) -> None:
     with writing(migrated(empty_database(kind))) as connection:
-        by_migrations = schema(connection)
+        by_migrations = tables_of(connection)
     with writing(empty_database(kind)) as connection:
         metadata.create_all(connection)
-        by_tables = schema(connection)
+        by_tables = tables_of(connection)
     assert set(by_migrations) == set(by_tables) == set(metadata.tables)
     for table, parts in by_tables.items():
         for part, expected in parts.items():
@@ -145,10 +89,10 @@ def test_migrations_make_exactly_what_the_tables_say(
 def test_migrating_again_changes_nothing(kind: str, empty_database: Callable[[str], str]) -> None:
     url = migrated(empty_database(kind))
     with writing(url) as connection:
-        before = schema(connection)
+        before = tables_of(connection)
     migrated(url)
     with writing(url) as connection:
-        assert schema(connection) == before
+        assert tables_of(connection) == before
         assert schema_is_current(connection)
 
 
@@ -156,9 +100,9 @@ def test_migrating_again_changes_nothing(kind: str, empty_database: Callable[[st
 def test_migrations_can_be_taken_back(kind: str, empty_database: Callable[[str], str]) -> None:
     url = migrated(empty_database(kind))
     with writing(url) as connection:
-        command.downgrade(alembic(connection), "base")
+        command.downgrade(alembic_on(connection), "base")
     with writing(url) as connection:
-        assert schema(connection) == {}
+        assert tables_of(connection) == {}
         assert not schema_is_current(connection)
     with writing(migrated(url)) as connection:
-        assert set(schema(connection)) == set(metadata.tables)
+        assert set(tables_of(connection)) == set(metadata.tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from jobresults.database import migrate
+from jobresults.schema import migrate
 from jobresults.settings import DatabaseSettings
 from tests.services.postgresql_server import PostgresqlServer
 

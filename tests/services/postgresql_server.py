@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from jobresults.database import migrate
+from jobresults.schema import migrate
 from jobresults.settings import DatabaseSettings
 from tests.services.process import Process, eventually
 

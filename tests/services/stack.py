@@ -214,11 +214,12 @@ class Stack:
         assert response.status_code == 200, response.text
         return str(response.json()["token"])
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
         """What a `jobresults` command prints."""
         command = [sys.executable, "-m", "jobresults.cli.main", *arguments]
+        variables = {**self._environ, **(environ or {})}
         done = subprocess.run(
-            command, cwd=self.directory, env=self._environ, capture_output=True, text=True
+            command, cwd=self.directory, env=variables, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -49,7 +49,7 @@ def maintenance() -> None:
 def migrate() -> None:
     """Bring the ledger's schema up to date; safe to repeat."""
     from jobresults.configuration import load_settings
-    from jobresults.database import migrate as migrate_ledger
+    from jobresults.schema import migrate as migrate_ledger
 
     migrate_ledger(load_settings().database)
     click.echo("The ledger's schema is up to date.", err=True)

@@ -8,17 +8,12 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from jobresults.database import (
-    Database,
-    checked_url,
-    open_database,
-    revisions,
-    schema_is_current,
-)
+from jobresults.database import Database, checked_url, open_database
 from jobresults.doctor import postgresql, sqlite
 from jobresults.doctor.findings import Finding, Subject, error, ok, warning
 from jobresults.doctor.redis import unset
 from jobresults.errors import ConfigurationError, LedgerUnavailable
+from jobresults.schema import revisions, schema_is_current
 from jobresults.settings import Settings
 
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 from sqlalchemy import text as sql
 
-from jobresults.database import open_database, schema_revision
+from jobresults.database import open_database
 from jobresults.doctor.findings import Finding, error, ok, warning
 from jobresults.doctor.places import shown
 from jobresults.doctor.schema import Schema
 from jobresults.errors import LedgerUnavailable
+from jobresults.schema import schema_revision
 from jobresults.settings import Settings
 
 _LEAST_VERSION = 13

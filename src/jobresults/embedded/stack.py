@@ -16,12 +16,13 @@ from jobresults import redis_store
 from jobresults.accounts import api_keys
 from jobresults.accounts.key_ring import KeyRing
 from jobresults.configuration import load_settings
-from jobresults.database import migrate, open_database
+from jobresults.database import open_database
 from jobresults.embedded.child import Program
 from jobresults.embedded.data_directory import DataDirectory, exclusive_data_directory
 from jobresults.embedded.redis import PrivateRedis, private_redis, running_url
 from jobresults.embedded.supervisor import StartFailed, Supervisor
 from jobresults.errors import ConfigurationError, RedisUnavailable, Unauthenticated
+from jobresults.schema import migrate
 from jobresults.settings import MetricsSettings, Settings
 from jobresults.telemetry.metrics_server import PATH as METRICS_PATH
 from jobresults.telemetry.metrics_server import listen

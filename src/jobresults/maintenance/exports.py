@@ -13,29 +13,43 @@ from jobresults.maintenance.samples import Samples
 from jobresults.redis_store import connect
 from jobresults.settings import Settings
 from jobresults.telemetry import metrics, metrics_server
+from jobresults.telemetry.pulse import Pulse
 
 OUTCOMES = ("canceled", "worker_lost")
 
 
-def export_metrics(
-    settings: Settings, catalog: Catalog, queues: Sequence[str], heart: Heart
-) -> Sampler:
-    """Serve `/metrics` from now on, and look things up for it as often as maintenance sweeps.
+class Exports:
+    """`/metrics` and the probes, from now on; what is looked up for them, once it is started."""
 
-    Raises:
-        ConfigurationError: the port cannot be listened on.
-    """
-    begin_counting(catalog)
-    samples = Samples(SAMPLED)
-    metrics_server.serve(settings.metrics, "maintenance", samples.registry())
-    # Connections of its own: it must not be kept waiting for one, nor keep a duty waiting.
-    database = open_database(settings.database.model_copy(update={"pool_size": 1}))
-    looks = looks_of(
-        database, connect(settings.redis), settings, queues, lambda: heart.beat_at_seconds
-    )
-    sampler = Sampler(samples, looks, settings.maintenance.sweep_seconds)
-    sampler.start()
-    return sampler
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        queues: Sequence[str],
+        heart: Heart,
+        pulse: Pulse,
+    ) -> None:
+        """Raises ConfigurationError: the port cannot be listened on."""
+        begin_counting(catalog)
+        samples = Samples(SAMPLED)
+        metrics_server.serve(settings.metrics, "maintenance", samples.registry(), pulse)
+        # Connections of its own: it must not be kept waiting for one, nor keep a duty waiting.
+        database = open_database(settings.database.model_copy(update={"pool_size": 1}))
+        looks = looks_of(
+            database, connect(settings.redis), settings, queues, lambda: heart.beat_at_seconds
+        )
+        self._sampler = Sampler(samples, looks, settings.maintenance.sweep_seconds)
+        self._is_looking = False
+
+    def start(self) -> None:
+        """Look things up in the background, as often as maintenance sweeps."""
+        self._is_looking = True
+        self._sampler.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._is_looking:
+            self._sampler.stop()
 
 
 def begin_counting(catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the revisions on the connection that `jobresults.database.migrate` hands
+"""Alembic's entry: runs the revisions on the connection that `jobresults.schema.migrate` hands
 over.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["jobresults"]
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    transaction_per_migration=False,
+    transaction_per_migration=True,
     render_as_batch=True,
 )
 with context.begin_transaction():

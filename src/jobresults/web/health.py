@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import text
 
-from jobresults.database import Database, schema_is_current
+from jobresults.database import Database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.dispatch import count_workers
 from jobresults.redis_store import Client
+from jobresults.schema import SchemaWatch
 from jobresults.telemetry.metrics import UP_DEPENDENCY
 
 _INTERVAL_SECONDS = 2.0
@@ -38,7 +39,7 @@ class Health:
         self._database = database
         self._redis = redis
         self._queues = sorted(queues)
-        self._schema_seen = False
+        self._schema = SchemaWatch(database)
         self.latest = Checked()
 
     def start(self) -> None:
@@ -71,12 +72,10 @@ class Health:
         try:
             with self._database.read() as connection:
                 connection.execute(text("SELECT 1"))
-                self._schema_seen = self._schema_seen or schema_is_current(connection)
+            is_current = self._schema.look()
         except LedgerUnavailable:
             return _UNREACHABLE
-        return (
-            "ok" if self._schema_seen else "schema is not this version's: run `jobresults migrate`"
-        )
+        return "ok" if is_current else "schema is not this version's: run `jobresults migrate`"
 
     def _check_for_ever(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from jobresults.jobs.states import State
 from jobresults.redis_store import Client
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
+from jobresults.telemetry.pulse import Pulse
 from jobresults.worker import attempt_spans, verdicts
 from jobresults.worker.admission import Admission
 from jobresults.worker.attempts import Attempt, Attempts
@@ -45,9 +46,15 @@ class Supervisor:
     """Serves the queues with one executor until it is told to stop."""
 
     def __init__(
-        self, redis: Client, database: Database, catalog: Catalog, settings: Settings
+        self,
+        redis: Client,
+        database: Database,
+        catalog: Catalog,
+        settings: Settings,
+        pulse: Pulse,
     ) -> None:
         self._database = database
+        self._pulse = pulse
         self._settings = settings.worker
         tasks = frozenset(task.name for task in catalog)
         self._exchange = Exchange(redis, settings, tasks)
@@ -70,7 +77,9 @@ class Supervisor:
     def work_until_stopped(self) -> None:
         """Serve the queues until `request_stop`."""
         logger.info("worker %s serves queues %s", self.name, ", ".join(self._settings.queues))
+        self._pulse.waits_for = None
         while self._stop_at is None or self._has_work:
+            self._pulse.beat()
             self._wait()
             self._attempts.collect()
             self._watch()

@@ -11,8 +11,9 @@ from sqlalchemy import update
 from jobresults.alerts import silences
 from jobresults.alerts.model import Group, Sample, Severity
 from jobresults.alerts.silences import Silence, Silences, parse_ttl, silence
-from jobresults.database import Database, migrate, open_database
+from jobresults.database import Database, open_database
 from jobresults.errors import InvalidRequest, NotFound
+from jobresults.schema import migrate
 from jobresults.settings import DatabaseSettings
 from tests.integration.driver import on_sqlite
 

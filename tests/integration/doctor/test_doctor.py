@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 
 from jobresults.cli.main import main
 from jobresults.configuration import salvage_settings
-from jobresults.database import migrate
 from jobresults.doctor import alerting, clocks, configuration, ledger, processes, redis, sqlite
 from jobresults.doctor.examination import examine
 from jobresults.doctor.findings import Check, Finding, Level, Subject
+from jobresults.schema import migrate
 from jobresults.settings import Settings
 from tests.integration.driver import Driver, on_sqlite
 from tests.integration.worker.service import MODULES, Service

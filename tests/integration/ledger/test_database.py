@@ -14,8 +14,9 @@ from sqlalchemy import Connection, event, insert, literal, select, text
 from sqlalchemy.exc import IntegrityError
 
 from jobresults.accounts.model import api_key
-from jobresults.database import Database, migrate, open_database
+from jobresults.database import Database, open_database
 from jobresults.errors import ConfigurationError, LedgerUnavailable
+from jobresults.schema import migrate
 from jobresults.settings import DatabaseSettings
 from tests.integration.driver import Driver, on_postgresql, on_sqlite
 

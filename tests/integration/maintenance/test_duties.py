@@ -12,7 +12,7 @@ import pytest
 
 from jobresults.errors import LedgerUnavailable, RedisUnavailable, Unavailable
 from jobresults.jobs.states import State
-from jobresults.maintenance.main import Duty, duties_of
+from jobresults.maintenance.duties import Duty, duties_of
 from jobresults.settings import MaintenanceSettings, Settings
 from jobresults.telemetry.outages import Outages
 from tests.integration.driver import Driver, on_postgresql, on_sqlite

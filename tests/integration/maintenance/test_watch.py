@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from jobresults.database import migrate, open_database
+from jobresults.database import open_database
 from jobresults.maintenance import watch as module
 from jobresults.maintenance.watch import Watch
 from jobresults.redis_store import connect
+from jobresults.schema import migrate
 from jobresults.settings import (
     AlertsSettings,
     DatabaseSettings,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from jobresults.database import migrate
 from jobresults.jobs.states import State
+from jobresults.schema import migrate
 from jobresults.settings import DatabaseSettings
 from tests.integration.driver import on_sqlite
 from tests.integration.worker.service import SUSPICIOUS, Service, go, running_service, says

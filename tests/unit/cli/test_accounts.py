@@ -14,8 +14,9 @@ from jobresults.accounts.key_ring import KeyRing
 from jobresults.accounts.passwords import Passwords
 from jobresults.accounts.principal import Role
 from jobresults.cli.main import main
-from jobresults.database import Database, migrate, open_database
+from jobresults.database import Database, open_database
 from jobresults.errors import Unauthenticated
+from jobresults.schema import migrate
 from jobresults.settings import DatabaseSettings
 
 PASSWORD = "correct horse"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +13,6 @@ import yaml
 
 from jobresults.configuration import load_settings
 from jobresults.settings import Settings
-from tests.unit.deployment.rules.rule import Overlay
 
 SettingsFrom = Callable[[Mapping[str, str]], Settings]
 # What stands in the files that the sample leaves empty, once someone fills them.
@@ -85,29 +81,3 @@ def settings_from(root: Path, tmp_path: Path, credentials: dict[str, str]) -> Se
 def compose(root: Path) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((root / "docker-compose.yaml").read_text())
     return document
-
-
-@pytest.fixture(scope="session")
-def kubectl(root: Path) -> str:
-    """A kubectl that knows today's kustomize: the one `make manifests` fetches, or the system's."""
-    fetched = root / ".venv/lib/jobresults/kubectl"
-    found = str(fetched) if fetched.exists() else shutil.which("kubectl")
-    if found is None:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing("needs kubectl: make manifests")
-    return found
-
-
-@pytest.fixture(scope="session")
-def overlays(root: Path, kubectl: str) -> dict[str, Overlay]:
-    """What each overlay makes, as kustomize renders it."""
-    return {
-        folder.name: Overlay(folder.name, list(yaml.safe_load_all(_rendered(kubectl, folder))))
-        for folder in sorted((root / "k8s/overlays").iterdir())
-    }
-
-
-def _rendered(kubectl: str, folder: Path) -> str:
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -79,7 +79,7 @@ def test_the_build_machine_runs_checks_tests_faults_and_demo(
 ) -> None:
     script = (root / ".ci/run").read_text()
     assert called_targets(script) == {
-        *("install", "check", "manifests", "test", "test-faults", "demo")
+        *("install", "check", "manifests", "test", "test-faults", "rehearsal", "demo")
     }
 
 

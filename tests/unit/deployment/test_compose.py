@@ -11,6 +11,7 @@ from typing import Any
 
 from jobresults.cli.main import COMMANDS
 from jobresults.settings import Settings
+from jobresults.telemetry.metrics_server import LIVE_PATH
 
 OURS = ("web", "worker", "maintenance", "migrate")
 STORES = ("redis", "postgres")
@@ -99,7 +100,7 @@ def test_who_is_asked_for_its_health_answers_by_itself(compose: dict[str, Any]) 
         assert services[name]["healthcheck"]["test"][0] == "CMD", name
     for name in ("worker", "maintenance"):
         port = services[name]["environment"]["JOBRESULTS_METRICS__PORT"]
-        assert f"127.0.0.1:{port}/metrics" in services[name]["healthcheck"]["test"][-1]
+        assert f"127.0.0.1:{port}{LIVE_PATH}" in services[name]["healthcheck"]["test"][-1]
 
 
 def test_the_stores_and_web_are_out_of_reach_from_outside(compose: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import http.client
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -14,6 +15,7 @@ import requests
 from jobresults.errors import ConfigurationError
 from jobresults.settings import MetricsSettings
 from jobresults.telemetry.metrics_server import listen, serve
+from jobresults.telemetry.pulse import Pulse
 from tests.services.process import eventually
 from tests.services.scraping import scrape
 from tests.services.stack import reserved_port
@@ -21,14 +23,21 @@ from tests.services.stack import reserved_port
 HOST = "127.0.0.1"
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextmanager
+def served(pulse: Pulse | None = None) -> Iterator[int]:
+    """The port of an endpoint."""
     with reserved_port() as port:
-        server = serve(MetricsSettings(port=port), "maintenance")
+        server = serve(MetricsSettings(port=port), "maintenance", pulse=pulse)
         assert server is not None
         yield port
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with served() as port:
+        yield port
 
 
 def test_without_a_port_there_is_none() -> None:
@@ -51,12 +60,41 @@ def test_it_exports_the_process(port: int) -> None:
         ("GET", "/", 404),
         ("GET", "/favicon.ico", 404),
         ("GET", "/metrics/x", 404),
+        ("GET", "/live", 404),
     ],
 )
 def test_only_metrics_are_there_to_read(port: int, method: str, path: str, status: int) -> None:
     answer = requests.request(method, f"http://{HOST}:{port}{path}", timeout=10)
     assert answer.status_code == status
     assert ("jobresults_" in answer.text) == (status == 200 and method == "GET")
+
+
+def probed(port: int, path: str) -> tuple[int, dict[str, object]]:
+    answer = requests.get(f"http://{HOST}:{port}{path}", timeout=10)
+    return answer.status_code, answer.json()
+
+
+def test_a_loop_that_turns_is_alive_and_ready_once_it_works() -> None:
+    pulse = Pulse(600)
+    with served(pulse) as port:
+        status, found = probed(port, "/live")
+        assert (status, found["alive"], found["limit_seconds"]) == (200, True, 600)
+        assert probed(port, "/ready") == (503, {"ready": False, "waits_for": "it starts"})
+        pulse.waits_for = None
+        assert probed(port, "/ready") == (200, {"ready": True, "waits_for": None})
+        assert scrape(port)("jobresults_build_info", process="maintenance") == 1
+        assert requests.post(f"http://{HOST}:{port}/live", timeout=10).status_code == 405
+
+
+def test_a_loop_that_has_not_turned_for_its_limit_is_neither() -> None:
+    pulse = Pulse(0.05)
+    pulse.waits_for = None
+    with served(pulse) as port:
+        eventually(lambda: probed(port, "/live")[0] == 503, "its limit is over")
+        assert probed(port, "/ready")[0] == 503
+        status, found = probed(port, "/live")
+        assert status == 503
+        assert float(str(found["silent_seconds"])) >= 0.05
 
 
 def test_who_keeps_a_connection_open_holds_nobody_up(port: int) -> None:

@@ -95,7 +95,7 @@ def test_requests_are_traced_if_that_is_wished_for(
 
 MAINTENANCE = """
 import sys
-from jobresults.maintenance.main import Duty
+from jobresults.maintenance.duties import Duty
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
 from jobresults.telemetry.outages import Outages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from jobresults.telemetry.metrics_server import LIVE_PATH, READY_PATH
 from jobresults.web.app import ROUTES
 from jobresults.web.routing import PUBLIC
 from tests.unit.deployment.rules.rule import (
@@ -24,6 +25,9 @@ CONTAINER = "spec/template/spec/containers/0"
 # For what a process does after its own grace: killing, recording, leaving.
 MARGIN_SECONDS = 5
 ZONE = "topology.kubernetes.io/zone"
+
+
+LOOPS = ("worker", "maintenance")
 
 
 @broken_by(
@@ -48,6 +52,36 @@ def a_pod_without_its_stores_gets_no_traffic_but_is_not_restarted(
             yield f"web: {name} {probe.get('httpGet')}"
         elif probe["timeoutSeconds"] > probe["periodSeconds"]:
             yield f"web: {name} asks again before it knows"
+
+
+@broken_by(
+    ("Deployment/worker", f"{CONTAINER}/livenessProbe", REMOVED),
+    ("Deployment/worker", f"{CONTAINER}/livenessProbe/httpGet/path", READY_PATH),
+    ("Deployment/worker", f"{CONTAINER}/livenessProbe/httpGet/port", "http"),
+    ("Deployment/maintenance", f"{CONTAINER}/livenessProbe/httpGet/path", "/metrics"),
+    ("Deployment/worker", f"{CONTAINER}/startupProbe", REMOVED),
+    ("Deployment/maintenance", f"{CONTAINER}/readinessProbe", REMOVED),
+    ("Deployment/worker", f"{CONTAINER}/readinessProbe/httpGet/path", LIVE_PATH),
+    ("Deployment/worker", f"{CONTAINER}/livenessProbe/terminationGracePeriodSeconds", REMOVED),
+)
+def a_loop_that_does_not_turn_is_restarted_and_a_rollout_waits_for_one_that_works(
+    overlay: Overlay,
+) -> Iterator[str]:
+    asked = {
+        "startupProbe": LIVE_PATH,
+        "livenessProbe": LIVE_PATH,
+        "readinessProbe": READY_PATH,
+    }
+    for workload in overlay.deployments:
+        if name_of(workload) not in LOOPS:
+            continue
+        container = container_of(workload)
+        for name, path in asked.items():
+            if container.get(name, {}).get("httpGet") != {"path": path, "port": "metrics"}:
+                yield f"{name_of(workload)}: {name} {container.get(name)}"
+        # Its job went to another worker long ago: there is nothing to wait for.
+        if container["livenessProbe"].get("terminationGracePeriodSeconds", 330) > 30:
+            yield f"{name_of(workload)}: one that is stuck is kept as long as one that works"
 
 
 @broken_by(

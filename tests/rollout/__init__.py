@@ -1,0 +1,1 @@
+"""Releases that replace each other while the service is used."""
