@@ -28,7 +28,7 @@ FILE = Path(__file__).with_name("terminal.svg")
 COMMANDS = (
     "jobresults submit greet -p name=Ann --wait",
     "jobresults submit export -p rows=4000 -p pause_seconds=0.05 --wait",
-    "jobresults submit charge -p order=1002 -p cents=4200 --wait",
+    "jobresults submit export -p rows=0",
     "jobresults queues list",
     "jobresults doctor",
 )
@@ -112,8 +112,6 @@ def service(directory: Path) -> Iterator[dict[str, str]]:
         "HOME": str(directory),
         "LANG": "C.UTF-8",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PAYMENTS_KEY": "-",
-        "PAYMENTS_URL": "http://127.0.0.1:9",  # refuses: the job waits to be tried again
         "PYTHONPATH": str(directory),
         "TERM": "xterm-256color",
     }
