@@ -1,7 +1,7 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults rehearsal stock-faults soak fuzz bench rules dashboards pictures image image-base image-test manifests secrets deploy smoke lock
+.PHONY: help install demo up check fix test test-faults rehearsal stock-faults soak fuzz bench rules dashboards pictures recording image image-base image-test manifests secrets deploy smoke lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -80,6 +80,9 @@ dashboards: install ## Write monitoring/dashboards/*.json from their description
 
 pictures: install ## Run the service under load, draw docs/pictures/dashboard-*.svg; 8 min; needs prometheus
 	@$(BIN)/python -m monitoring.pictures
+
+recording: install ## Run the service and its command line in a terminal, draw docs/pictures/terminal.svg
+	@$(BIN)/python docs/pictures/terminal.py
 
 image: ## Build the container image, by docker or else by buildah; IMAGE=name:tag
 	@if docker info >/dev/null 2>&1; then docker build --tag $(IMAGE) .; \

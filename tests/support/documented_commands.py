@@ -18,6 +18,7 @@ from werkzeug.routing import Map, Rule
 from jobresults.cli.main import main
 from jobresults.settings import Settings
 from jobresults.web.app import ROUTES
+from tests.support.console_sessions import commands_of, steps_in
 
 ROOT = Path(__file__).parents[2]
 _ID = "01948f2e-7a1b-7c3d-8e4f-0123456789ab"
@@ -45,8 +46,14 @@ STANDING_FOR = {
 }
 # Of Prometheus, Alertmanager and each process' own port.
 _OTHER_PATHS = {"9090": {"/-/ready"}, "9093": {"/-/ready"}, "9100": {"/metrics"}}
-_PLAIN = {"df", "du", "grep", "tail"}
+_PLAIN = {
+    *("base64", "cat", "createdb", "df", "dropdb", "du", "echo", "export", "grep", "od", "openssl"),
+    *("pg_dump", "pg_restore", "pip", "printf", "sed", "sleep", "tail", "tr"),
+}
+_KEYWORDS = {"do", "done", "else", "fi", "if", "then", "until", "while", "{", "}", "!"}
+_ASSIGNMENT = re.compile(r"[A-Za-z_]+=")
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SCRIPT = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _URLS = Map(
     [
         Rule(route.path, endpoint=number, methods=[route.method])
@@ -70,6 +77,17 @@ def commands_in(text: str) -> Iterator[list[str]]:
                 yield words
                 words = []
             yield words
+
+
+def commands_of_page(text: str) -> Iterator[list[str]]:
+    """The words of each command in its `console` sessions and `sh` scripts, without what holds
+    them together: loops, pipes, redirections, assignments.
+    """
+    for step in steps_in(text):
+        yield from _simple_commands(step.command)
+    for script in _SCRIPT.findall(text):
+        for command in commands_of(script):
+            yield from _simple_commands(command)
 
 
 def check(words: list[str]) -> None:
@@ -104,6 +122,34 @@ def _filled(line: str) -> str:
     return re.sub(r"\$([A-Z_]+)\b", lambda found: STANDING_FOR[found[1]], line)
 
 
+def _simple_commands(command: str) -> Iterator[list[str]]:
+    line = re.sub(
+        r"\$([A-Z_]+)\b",
+        lambda found: STANDING_FOR.get(found[1], found[0]),
+        command.replace("\\\n", " "),
+    )
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if word and set(word) <= set("();|&"):
+            if simple := _without_grammar(words):
+                yield simple
+            words = []
+        else:
+            words.append(word)
+
+
+def _without_grammar(words: list[str]) -> list[str]:
+    """A command alone; nothing of `for name in …` and of assignments."""
+    while words and (words[0] in _KEYWORDS or _ASSIGNMENT.match(words[0])):
+        words = words[1:]
+    if words[:1] == ["for"]:
+        return []
+    at = next((at for at, word in enumerate(words) if word in ("<", ">", ">>")), len(words))
+    return [word for word in words[:at] if word != "$"]
+
+
 def _jobresults(arguments: list[str]) -> None:
     command: click.Command = main
     parent = None
@@ -120,7 +166,9 @@ def _jobresults(arguments: list[str]) -> None:
 
 
 def _curl(arguments: list[str]) -> None:
-    method = arguments[arguments.index("-X") + 1] if "-X" in arguments else "GET"
+    method = "POST" if "-d" in arguments else "GET"
+    if "-X" in arguments:
+        method = arguments[arguments.index("-X") + 1]
     (url,) = (urlsplit(word) for word in arguments if word.startswith("http"))
     if url.hostname == "127.0.0.1":
         assert url.path in _OTHER_PATHS[str(url.port)], url
@@ -183,15 +231,58 @@ def _redis_cli(arguments: list[str]) -> None:
 
 
 def _promtool(arguments: list[str]) -> None:
-    assert arguments[:2] == ["query", "instant"], arguments
+    if arguments[:2] in (["check", "rules"], ["test", "rules"]):
+        assert all(list(ROOT.glob(pattern)) for pattern in arguments[2:]), arguments
+    else:
+        assert arguments[:2] == ["query", "instant"], arguments
+
+
+def _configured(arguments: list[str]) -> None:
+    for word in arguments:
+        if word.startswith("--config.file="):
+            assert (ROOT / word.partition("=")[2]).is_file(), word
+
+
+def _make(arguments: list[str]) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {word for word in arguments if "=" not in word} <= targets, arguments
+
+
+def _docker(arguments: list[str]) -> None:
+    if arguments[0] != "compose":
+        assert arguments[0] in ("run", "build"), arguments
+        return
+    subcommand, *rest = arguments[1:]
+    assert subcommand in ("up", "build", "run", "exec", "stop", "ps", "logs"), arguments
+    services = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    named = [word for word in rest if not word.startswith("-")]
+    if subcommand in ("run", "exec"):
+        assert named[0] in services, named
+        if inside := rest[rest.index(named[0]) + 1 :]:
+            check(inside)
+    else:
+        assert set(named) <= services.keys(), named
+
+
+def _python(arguments: list[str]) -> None:
+    if arguments[0] == "-c":
+        compile(arguments[1], "documented", "exec")
+    else:
+        assert arguments[0] == "-m" or (ROOT / arguments[0]).is_file(), arguments
 
 
 _CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "alertmanager": _configured,
     "curl": _curl,
+    "docker": _docker,
     "jobresults": _jobresults,
     "kubectl": _kubectl,
+    "make": _make,
     "printenv": _printenv,
+    "prometheus": _configured,
     "promtool": _promtool,
     "psql": _psql,
+    "python": _python,
+    "python3": _python,
     "redis-cli": _redis_cli,
 }

@@ -221,6 +221,18 @@ def task(
     return mark
 
 
+def task_of(function: Callable[..., Any]) -> Task:
+    """What `@task` has made of a function.
+
+    Raises:
+        CatalogError: the function is no task, or not typed.
+    """
+    options = inspect.getattr_static(function, _MARK, None)
+    if options is None:
+        raise CatalogError(f"{_where(function)} is no @task")
+    return Task(function, options)
+
+
 def load_catalog(modules: Iterable[str]) -> Catalog:
     """Import the modules and collect the tasks they define or import.
 
@@ -245,8 +257,7 @@ def _tasks_of(module_name: str) -> Iterator[Task]:
     found = [value for value in vars(module).values() if inspect.getattr_static(value, _MARK, None)]
     if not found:
         raise CatalogError(f"tasks.modules: {module_name!r} defines no @task")
-    for function in found:
-        yield Task(function, getattr(function, _MARK))
+    yield from map(task_of, found)
 
 
 def _params_model(function: Callable[..., Any], name: str) -> type[BaseModel]:
