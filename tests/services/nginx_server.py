@@ -1,4 +1,4 @@
-"""A real nginx under `deployment/nginx.conf`, in front of a web server of this machine."""
+"""A real nginx under `deployment/nginx/nginx.conf`, in front of a web server of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import requests
 from tests.services.process import Process, eventually
 from tests.services.stack import PROJECT, reserved_port
 
-CONFIGURATION = PROJECT / "deployment/nginx.conf"
+CONFIGURATION = PROJECT / "deployment/nginx/nginx.conf"
+RESOLVER = CONFIGURATION.with_name("resolver.conf.template")
 
 
 class NginxServer:
@@ -37,6 +38,8 @@ class NginxServer:
             text = text.replace(old, new)
         file = directory / "nginx.conf"
         file.write_text(text)
+        resolver = RESOLVER.read_text().replace("${NGINX_LOCAL_RESOLVERS}", "127.0.0.1")
+        (directory / "resolver.conf").write_text(resolver)  # as the image's start script does
         command = [program, "-p", str(directory), "-c", str(file)]
         checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr
