@@ -98,7 +98,7 @@ image-reproducible: install ## Build the image twice, from two copies of the sou
 image-push: ## Push the image to REPOSITORY=REGISTRY/…/jobresults; says by which digest to deploy it
 	@deployment/push.sh "$(IMAGE)" "$(REPOSITORY)"
 
-compose-base: ## Where no image registry can be reached: make Compose and what it starts from Debian's packages, for podman
+compose-base: $(ENVIRONMENT) ## Where no image registry can be reached: make Compose and what it starts from Debian's packages, for podman
 	tests/compose/stand_ins/make.sh $(VENV)/lib/jobresults/docker-compose
 
 compose-test: install ## Bring docker-compose.yaml up, restart and stop its parts, and see that nothing is lost; 2 min

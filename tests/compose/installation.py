@@ -88,7 +88,7 @@ class Installation:
 
     def new_key(self) -> str:
         made = self("exec", "-T", "web", "jobresults", "api-key", "create", "--client", "acme")
-        found = re.search(r"jr_\w+", made)
+        found = re.search(r"jr_[\w-]+", made)
         assert found is not None, made
         return found[0]
 

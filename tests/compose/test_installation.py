@@ -65,7 +65,7 @@ def url(installation: Installation) -> str:
 
 
 def _printed_url(installation: Installation) -> str:
-    (found, *_) = re.findall(r"^jobresults is ready at (\S+)", installation.log("nginx"), re.M)
+    (found, *_) = re.findall(r"jobresults is ready at (\S+)", installation.log("nginx"))
     return str(found)
 
 

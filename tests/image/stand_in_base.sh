@@ -10,4 +10,4 @@ mmdebstrap --quiet --variant=minbase --include=python3,python3-pip,python3-venv,
   --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED' \
   --customize-hook='copy-in /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs' \
   trixie "$directory/root.tar"
-podman import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' "$directory/root.tar" "$base"
+podman import --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' "$directory/root.tar" "$base"

@@ -17,7 +17,7 @@ from tests.services.process import Process, eventually
 from tests.services.stack import PROJECT, reserved_port
 
 CONFIGURATION = PROJECT / "deployment/nginx/nginx.conf"
-RESOLVER = CONFIGURATION.with_name("resolver.conf.template")
+START = CONFIGURATION.with_name("start.sh")
 
 
 class NginxServer:
@@ -38,8 +38,8 @@ class NginxServer:
             text = text.replace(old, new)
         file = directory / "nginx.conf"
         file.write_text(text)
-        resolver = RESOLVER.read_text().replace("${NGINX_LOCAL_RESOLVERS}", "127.0.0.1")
-        (directory / "resolver.conf").write_text(resolver)  # as the image's start script does
+        start = START.read_text().replace("/tmp/", f"{directory}/")
+        subprocess.run(["sh", "-c", start], env={**os.environ, "URL": self.url}, check=True)
         command = [program, "-p", str(directory), "-c", str(file)]
         checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr

@@ -9,13 +9,12 @@ compose=$(realpath "$1")
 cd "$(dirname "$0")"
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
-chmod 0755 "$directory" # apt fetches as a user of its own
 mmdebstrap --quiet --variant=minbase \
-  --include=busybox,gettext-base,nginx,postgresql,prometheus,prometheus-alertmanager,redis-server \
+  --include=busybox,nginx,postgresql,prometheus,prometheus-alertmanager,redis-server \
   --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
   --essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
   --customize-hook='ln -s busybox "$1/usr/bin/wget"' \
-  --customize-hook="cd '$directory' && APT_CONFIG=\"\$MMDEBSTRAP_APT_CONFIG\" apt-get -qq download docker-compose" \
+  --customize-hook="cd '$directory' && APT_CONFIG=\"\$MMDEBSTRAP_APT_CONFIG\" apt-get -qq -o APT::Sandbox::User=root download docker-compose" \
   trixie "$directory/root.tar"
 dpkg-deb --fsys-tarfile "$directory"/docker-compose_*.deb \
   | tar --extract --to-stdout ./usr/libexec/docker/cli-plugins/docker-compose >"$compose"
