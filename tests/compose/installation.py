@@ -1,5 +1,5 @@
-"""An installation by containers, as docs/operations.md tells to make one: a copy of the project with
-secrets of its own, brought up by Docker Compose under a name of its own.
+"""An installation by containers, as docs/operations.md tells to make one: a copy of the project
+with secrets of its own, brought up by Docker Compose under a name of its own.
 """
 
 from __future__ import annotations

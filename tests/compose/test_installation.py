@@ -1,5 +1,5 @@
-"""docker-compose.yaml brought up for real: what users of `docker compose` are told to do, and what must
-not be lost meanwhile. `make compose-test` runs these.
+"""docker-compose.yaml brought up for real: what users of `docker compose` are told to do, and what
+must not be lost meanwhile. `make compose-test` runs these.
 """
 
 from __future__ import annotations
@@ -150,12 +150,12 @@ def test_what_it_knows_outlives_its_containers(
 ) -> None:
     installation.up()
     (score,) = list(client.jobs(customer=SAMPLES[0].stem))
-    result = client.job(score["id"]).result(30)
+    result = client.job(score["job_id"]).result(30)
     installation("down", "--timeout", "30", timeout_seconds=150)
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
     installation.up()
-    assert client.job(score["id"]).result(30) == result
+    assert client.job(score["job_id"]).result(30) == result
     assert client.submit("slow", {"seconds": 0}).result(60) == "done"
 
 

@@ -10,7 +10,14 @@ from tests.services.stack import PROJECT
 # What Git leaves out, and Git's own.
 _LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".venv", ".*_cache", ".hypothesis", ".jobresults", "__pycache__", "node_modules"),
-    *("build", "dist", "secrets", "credentials.json", "settings.env", "docker-compose.override.yaml"),
+    *(
+        "build",
+        "dist",
+        "secrets",
+        "credentials.json",
+        "settings.env",
+        "docker-compose.override.yaml",
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes what the Dockerfile's FROM names out of Debian's packages, for machines that reach these but no
 # image registry. Debian: apt-get install mmdebstrap podman; run as root.
+# shellcheck disable=SC2016 # $1 is for the shell of mmdebstrap
 set -eu
 base=$(sed -n 's/^FROM \(python:[^ ]*\) AS base$/docker.io\/library\/\1/p' "$(dirname "$0")/../../Dockerfile")
 directory=$(mktemp -d)

@@ -1,5 +1,5 @@
-"""The same source gives the same image, wherever, whenever and under whatever umask it was checked out:
-what runs can be told from what somebody else says it was built of. `make image-reproducible` runs this.
+"""The same source gives the same image, wherever, whenever and under whatever umask it was checked
+out: whoever doubts what an image was built of builds it. `make image-reproducible` runs this.
 """
 
 from __future__ import annotations

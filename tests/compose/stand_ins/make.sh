@@ -3,6 +3,7 @@
 # docker-compose.yaml names. Each starts as the real one does, as far as docker-compose.yaml relies on it; the programs
 # are Debian 13's (PostgreSQL 17, Redis 8). Mailpit and Grafana are no part of Debian. As root:
 #   tests/compose/stand_ins/make.sh .venv/lib/jobresults/docker-compose
+# shellcheck disable=SC2016 # $1 is for the shell of mmdebstrap
 set -eu
 mkdir -p "$(dirname "$1")"
 compose=$(realpath "$1")

@@ -201,7 +201,9 @@ def test_nginx_asks_the_first_resolver_and_prints_the_url(root: Path, tmp_path: 
     """Podman lists the machine's own ones behind its own."""
     (tmp_path / "resolv.conf").write_text("search x\nnameserver fd00::1\nnameserver 192.0.2.1\n")
     script = (root / "deployment/nginx/start.sh").read_text()
-    script = script.replace("/etc/", f"{tmp_path}/").replace("/tmp/resolver", f"{tmp_path}/resolver")
+    script = script.replace("/etc/", f"{tmp_path}/").replace(
+        "/tmp/resolver", f"{tmp_path}/resolver"
+    )
     environ = {"PATH": os.environ["PATH"], "URL": "http://127.0.0.1:1"}
     done = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, text=True)
     assert done.stdout.startswith("jobresults is ready at http://127.0.0.1:1 ")

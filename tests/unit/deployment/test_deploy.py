@@ -1,5 +1,5 @@
-"""deployment/deploy.sh and what make has around it: the order of what is done to a cluster, and what
-is done when that fails.
+"""deployment/deploy.sh and what make has around it: the order of what is done to a cluster, and
+what is done when that fails.
 
 No cluster runs here: `kubectl` renders for real, and what it is told beside that is written down.
 """
