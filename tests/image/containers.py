@@ -39,15 +39,21 @@ class Engine:
         Raises:
             AssertionError: it failed; with what it printed on stderr.
         """
-        result = subprocess.run(
+        result = self.attempt(*words, timeout_seconds=timeout_seconds)
+        assert result.returncode == 0, f"{' '.join(words)}: {result.stderr}"
+        return result.stdout
+
+    def attempt(
+        self, *words: str, timeout_seconds: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """A command that may fail."""
+        return subprocess.run(
             [self._program, *words],
             capture_output=True,
             text=True,
             timeout=timeout_seconds,
             check=False,
         )
-        assert result.returncode == 0, f"{' '.join(words)}: {result.stderr}"
-        return result.stdout
 
     def inspect(self, name: str) -> Any:
         return json.loads(self("inspect", name))[0]

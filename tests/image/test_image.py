@@ -107,7 +107,7 @@ def web(service: Service) -> Iterator[Container]:
 @pytest.fixture
 def session(web: Container) -> Iterator[requests.Session]:
     made = web.execute("jobresults", "api-key", "create", "--client", "acme")
-    found = re.search(r"jr_\w+", made)
+    found = re.search(r"jr_[\w-]+", made)
     assert found is not None, made
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {found[0]}"

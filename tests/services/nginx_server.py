@@ -1,4 +1,4 @@
-"""A real nginx under `deployment/nginx.conf`, in front of a web server of this machine."""
+"""A real nginx under `deployment/nginx/nginx.conf`, in front of a web server of this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import requests
 from tests.services.process import Process, eventually
 from tests.services.stack import PROJECT, reserved_port
 
-CONFIGURATION = PROJECT / "deployment/nginx.conf"
+CONFIGURATION = PROJECT / "deployment/nginx/nginx.conf"
+START = CONFIGURATION.with_name("start.sh")
 
 
 class NginxServer:
@@ -37,6 +38,8 @@ class NginxServer:
             text = text.replace(old, new)
         file = directory / "nginx.conf"
         file.write_text(text)
+        start = START.read_text().replace("/tmp/", f"{directory}/")
+        subprocess.run(["sh", "-c", start], env={**os.environ, "URL": self.url}, check=True)
         command = [program, "-p", str(directory), "-c", str(file)]
         checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr

@@ -20,22 +20,47 @@ def test_jenkins_runs_targets_of_make_and_nothing_else(
     steps = re.findall(r"\bsh '(.*)'$", jenkinsfile, re.M)
     assert len(steps) == len(re.findall(r"\bsh\b", jenkinsfile))
     assert all(re.fullmatch(r"make [a-z-]+( OVERLAY=[a-z]+)?", step) for step in steps)
-    wanted = {"install", "check", "test", "demo", "manifests", "deploy", "smoke"}
-    assert called_targets(jenkinsfile) == wanted
+    assert called_targets(jenkinsfile) == {
+        *("install", "check", "test", "demo", "manifests", "release"),
+        *("image", "image-test", "image-reproducible", "image-push", "compose-test"),
+    }
     overlays = {folder.name for folder in (root / "k8s/overlays").iterdir()}
     assert set(re.findall(r"OVERLAY=(\w+)", jenkinsfile)) == overlays
 
 
 def test_production_comes_after_staging_and_a_persons_leave(root: Path) -> None:
-    jenkinsfile = (root / "Jenkinsfile").read_text()
-    stages = re.findall(r"^    stage\('(.*)'\)", jenkinsfile, re.M)
-    assert stages.index("verify") < stages.index("manifests") < stages.index("staging")
-    assert stages[stages.index("staging") :] == ["staging", "approval", "production"]
-    approval = jenkinsfile.partition("stage('approval')")[2].partition("stage('production')")[0]
-    assert "input {" in approval
+    stages = _stages(root)
+    assert list(stages) == [
+        *("install", "verify", "demo", "manifests", "image", "digest"),
+        *("staging", "approval", "production"),
+    ]
+    assert "input {" in stages["approval"]
     for name in ("staging", "production"):
-        stage = jenkinsfile.partition(f"stage('{name}')")[2]
-        assert stage.index("params.IMAGE") < stage.index("make deploy") < stage.index("make smoke")
+        assert f"make release OVERLAY={name}" in stages[name]
+        assert f"credentialsId: 'jobresults-{name}-key'" in stages[name]
+    conditions = {re.findall(r"expression { (.*) }", stages[name])[0] for name in list(stages)[-3:]}
+    assert conditions == {"params.REPOSITORY || params.IMAGE"}
+
+
+def test_the_image_is_tried_before_it_is_pushed_and_deployed_by_its_digest(root: Path) -> None:
+    stages = _stages(root)
+    image = stages["image"]
+    steps = re.findall(r"sh 'make (.*)'", image)
+    assert steps[0] == "image"
+    assert steps[-1] == "image-push"
+    (recorded,) = re.findall(r"archiveArtifacts artifacts: '(.*)', fingerprint: true", image)
+    (stashed,) = re.findall(r"stash name: 'digest', includes: '(.*)'", image)
+    assert recorded == stashed == "build/image"
+    assert f"| tee {recorded}" in (root / "deployment/push.sh").read_text()
+    assert f"cat {recorded}" in (root / "Makefile").read_text()
+    assert "unstash 'digest'" in stages["digest"]
+
+
+def _stages(root: Path) -> dict[str, str]:
+    """The outermost ones, in their order."""
+    jenkinsfile = (root / "Jenkinsfile").read_text().rpartition("\n  post {")[0]
+    _, *parts = re.split(r"^    stage\('(.*)'\)", jenkinsfile, flags=re.M)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def test_whoever_broke_and_mended_it_is_told(root: Path) -> None:

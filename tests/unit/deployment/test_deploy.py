@@ -1,4 +1,5 @@
-"""deployment/deploy.sh: the order of what it does to a cluster, and what it does when that fails.
+"""deployment/deploy.sh and what make has around it: the order of what is done to a cluster, and
+what is done when that fails.
 
 No cluster runs here: `kubectl` renders for real, and what it is told beside that is written down.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,16 +34,21 @@ def log(tmp_path: Path) -> Path:
 def _deploy(
     root: Path, kubectl: str, log: Path, image: str = IMAGE, fails: str = "nothing"
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    recorder = log.parent / "kubectl"
-    recorder.write_text(RECORDER.format(kubectl=kubectl, log=log, fails=fails))
-    recorder.chmod(0o755)
+    recorder = _recorder(kubectl, log, fails)
     done = subprocess.run(
         [root / "deployment/deploy.sh", "staging", image],
-        env={**os.environ, "KUBECTL": str(recorder)},
+        env={**os.environ, "KUBECTL": recorder},
         capture_output=True,
         text=True,
     )
     return done, log.read_text().splitlines() if log.exists() else []
+
+
+def _recorder(kubectl: str, log: Path, fails: str = "nothing") -> str:
+    recorder = log.parent / "kubectl"
+    recorder.write_text(RECORDER.format(kubectl=kubectl, log=log, fails=fails))
+    recorder.chmod(0o755)
+    return str(recorder)
 
 
 def test_the_schema_comes_before_the_processes(root: Path, kubectl: str, log: Path) -> None:
@@ -84,3 +92,52 @@ def test_processes_that_do_not_get_ready_make_way_for_those_before(
     assert done.returncode == 1
     undone = [line.rsplit("/", 1)[1] for line in told if "rollout undo" in line]
     assert undone == list(PROCESSES)
+
+
+def _make(root: Path, target: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", target, "OVERLAY=staging"],
+        cwd=root,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_release_that_scores_no_customer_is_taken_back(
+    root: Path, kubectl: str, log: Path
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as knows_nothing:
+        threading.Thread(target=knows_nothing.serve_forever, daemon=True).start()
+        done = _make(
+            root,
+            "release",
+            KUBECTL=_recorder(kubectl, log),
+            IMAGE=IMAGE,
+            JOBRESULTS_TOKEN="jr_x",
+            JOBRESULTS_URL=f"http://127.0.0.1:{knows_nothing.server_port}",
+        )
+        knows_nothing.shutdown()
+    assert done.returncode != 0
+    within = "--namespace jobresults-staging rollout"
+    assert log.read_text().splitlines()[-6:] == [
+        *[f"{within} undo deployment/{name}" for name in PROCESSES],
+        *[f"{within} status deployment/{name} --timeout=10m" for name in PROCESSES],
+    ]
+    assert f"image: {IMAGE}" in (root / "build/staging/manifests.yaml").read_text()
+
+
+def test_without_a_name_what_was_pushed_last_is_deployed(
+    root: Path, kubectl: str, log: Path
+) -> None:
+    pushed = root / "build/image"
+    before = pushed.read_text() if pushed.exists() else None
+    pushed.parent.mkdir(exist_ok=True)
+    pushed.write_text(f"{IMAGE}\n")
+    try:
+        # As Jenkins runs it, its parameter left empty.
+        done = _make(root, "deploy", KUBECTL=_recorder(kubectl, log), IMAGE="")
+    finally:
+        pushed.unlink() if before is None else pushed.write_text(before)
+    assert done.returncode == 0, done.stderr
+    assert f"image: {IMAGE}" in (root / "build/staging/manifests.yaml").read_text()

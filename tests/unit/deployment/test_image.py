@@ -76,6 +76,14 @@ def test_the_build_backend_is_locked(root: Path) -> None:
     assert set(requires) <= set(locked)
 
 
+def test_what_users_run_is_readable_however_it_was_checked_out(
+    dockerfile: list[tuple[str, str]],
+) -> None:
+    start = max(index for index, (name, _) in enumerate(dockerfile) if name == "FROM")
+    copies = [arguments for name, arguments in dockerfile[start:] if name == "COPY"]
+    assert all("--from=" in copy or "--chmod=0644" in copy for copy in copies)
+
+
 def test_what_is_copied_exists_and_is_let_into_the_build_context(
     dockerfile: list[tuple[str, str]], root: Path
 ) -> None:
@@ -84,6 +92,7 @@ def test_what_is_copied_exists_and_is_let_into_the_build_context(
         for name, arguments in dockerfile
         if name == "COPY" and "--from" not in arguments
         for source in arguments.split()[:-1]
+        if not source.startswith("--")
     ]
     rules = (root / ".dockerignore").read_text().splitlines()
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
