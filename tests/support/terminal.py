@@ -11,6 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
+from tests.services.process import eventually
+
 CTRL_C = "\x03"
 _PATIENCE_SECONDS = 30.0
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -31,9 +35,11 @@ class Terminal:
             cwd=directory,
             env={**environ, "TERM": "xterm", "COLUMNS": "160", **changes},
             start_new_session=True,
-            stdin=subprocess.DEVNULL,
+            stdin=other_end,
+            stdout=other_end,
+            stderr=other_end,
         )
-        self._other_end: int | None = other_end
+        os.close(other_end)  # so that the end of the program is the end of what is shown
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +53,6 @@ class Terminal:
         self._process.kill()
         self._process.wait()
         os.close(self._screen)
-        self._release()
 
     @property
     def text(self) -> str:
@@ -59,22 +64,20 @@ class Terminal:
         while text not in self.text:
             assert self._read(), f"{text!r} is not in {self.text!r}"
 
+    def waits(self) -> None:
+        """Wait until it waits, too: Python may miss a Ctrl-C that comes just as it begins to."""
+        sleeps = psutil.STATUS_SLEEPING
+        eventually(lambda: psutil.Process(self._process.pid).status() == sleeps, "it waits")
+
     def types(self, text: str) -> None:
         """Press these keys."""
         os.write(self._screen, text.encode())
 
     def end(self) -> int:
         """The exit code, once it has ended and all is shown."""
-        self._release()
         while self._read():
             pass
         return self._process.wait(_PATIENCE_SECONDS)
-
-    def _release(self) -> None:
-        """From now on the end of the program is the end of what is shown."""
-        if self._other_end is not None:
-            os.close(self._other_end)
-            self._other_end = None
 
     def _read(self) -> bool:
         ready, _, _ = select.select([self._screen], [], [], _PATIENCE_SECONDS)

@@ -17,7 +17,8 @@ _HELD = 0.9  # two clocks measure the wait
 
 class Answer(NamedTuple):
     """A 2xx answer: its decoded JSON, what Retry-After asks, and whether it came no sooner than the
-    end of the wait that was asked for: such a wait was the pause before the next request.
+    end of the wait that was asked for: such a wait was the pause before the next request. A 204 has
+    no body.
     """
 
     status: int
@@ -52,7 +53,7 @@ def read_answer(response: requests.Response, content: bytes, wait_seconds: float
     if response.is_redirect:
         raise ClientError(f"redirected to {response.headers['Location']}; make that the base URL")
     try:
-        document = json.loads(content)
+        document = None if response.status_code == 204 else json.loads(content)
     except ValueError as error:
         if response.status_code < 300:
             raise ClientError("the answer is not JSON; is the base URL right?") from error
