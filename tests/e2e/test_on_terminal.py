@@ -106,6 +106,7 @@ def test_ctrl_c_exits_130_and_tells_how_to_come_back(
     for arguments, hint in ways.items():
         waiting = on_terminal(*arguments)
         waiting.shows("waiting")
+        waiting.waits()
         waiting.types(CTRL_C)
         assert waiting.end() == 130
         assert waiting.text.endswith(hint)
@@ -143,6 +144,7 @@ def test_a_filter_is_asked_about(on_terminal: OnTerminal, stack: Stack) -> None:
         assert stack.job(job_id)["state"] == "queued"
         asking = on_terminal("cancel", "--filter", f"customer={customer}")
         asking.shows("cancel 1 job? [y/N]")
+        asking.waits()
         asking.types(answer)
         assert asking.end() == exit_code
     assert stack.job(job_id)["state"] == "canceled"

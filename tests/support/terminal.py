@@ -6,7 +6,6 @@ import os
 import re
 import select
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -36,9 +35,11 @@ class Terminal:
             cwd=directory,
             env={**environ, "TERM": "xterm", "COLUMNS": "160", **changes},
             start_new_session=True,
-            stdin=subprocess.DEVNULL,
+            stdin=other_end,
+            stdout=other_end,
+            stderr=other_end,
         )
-        self._other_end: int | None = other_end
+        os.close(other_end)  # so that the end of the program is the end of what is shown
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +53,6 @@ class Terminal:
         self._process.kill()
         self._process.wait()
         os.close(self._screen)
-        self._release()
 
     @property
     def text(self) -> str:
@@ -64,32 +64,23 @@ class Terminal:
         while text not in self.text:
             assert self._read(), f"{text!r} is not in {self.text!r}"
 
+    def waits(self) -> None:
+        """Wait until it waits, too: Python may miss a Ctrl-C that comes just as it begins to."""
+        sleeps = psutil.STATUS_SLEEPING
+        eventually(lambda: psutil.Process(self._process.pid).status() == sleeps, "it waits")
+
     def types(self, text: str) -> None:
-        """Press these keys, once it does nothing but wait: Python sleeps through a Ctrl-C that
-        comes just before it begins to read.
-        """
-        program = psutil.Process(self._process.pid)
-        eventually(lambda: program.status() == psutil.STATUS_SLEEPING, "it waits")
+        """Press these keys."""
         os.write(self._screen, text.encode())
 
     def end(self) -> int:
         """The exit code, once it has ended and all is shown."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            self._read(within_seconds=0.05)
-        self._release()
         while self._read():
             pass
         return self._process.wait(_PATIENCE_SECONDS)
 
-    def _release(self) -> None:
-        """From now on the end of the program is the end of what is shown."""
-        if self._other_end is not None:
-            os.close(self._other_end)
-            self._other_end = None
-
-    def _read(self, *, within_seconds: float = _PATIENCE_SECONDS) -> bool:
-        ready, _, _ = select.select([self._screen], [], [], within_seconds)
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._screen], [], [], _PATIENCE_SECONDS)
         if not ready:
             return False
         try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobresults.client.transport import Transport
 
 _TIMEOUT_SECONDS = 30.0
+_REVOKE_SECONDS = 5.0
 _WHO = (
     Column("service"),
     Column("client"),
@@ -89,7 +90,7 @@ def logout(url: str | None) -> None:
             click.echo(f"Forgot the API key for {url}; it is as good as before.", err=True)
             return
         try:
-            with _calling(url, kept.token) as transport:
+            with _calling(url, kept.token, _REVOKE_SECONDS) as transport:
                 transport.post("/logout")
         except AuthenticationFailed:
             pass  # it was over
@@ -166,11 +167,13 @@ def _exchanged(url: str, name: str | None) -> tuple[str, str]:
 
 
 @contextmanager
-def _calling(url: str, token: str | None) -> Iterator[Transport]:
+def _calling(
+    url: str, token: str | None, timeout_seconds: float = _TIMEOUT_SECONDS
+) -> Iterator[Transport]:
     """With this token or with none: a Client would take that of the environment."""
     from jobresults.client.transport import Transport
 
-    with closing(Transport(url, token, _TIMEOUT_SECONDS, None)) as transport:
+    with closing(Transport(url, token, timeout_seconds, None)) as transport:
         yield transport
 
 

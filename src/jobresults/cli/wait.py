@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--any/--all", "any_one", help="Until one has ended, however it did, or all.  [default: all]"
 )
-@click.option("--timeout", type=Duration(), help="Give up after that time; the jobs go on.")
+@click.option(
+    "--timeout", type=Duration(), help="Give up after that time (90, 5m, 2h); the jobs go on."
+)
 def wait(job_ids: JobIds, any_one: bool, timeout: float | None) -> None:
     """Wait for jobs to end and print their results.
 

@@ -19,7 +19,8 @@ _HELD_SECONDS = 5.0
 
 class Answer(NamedTuple):
     """A 2xx answer: its decoded JSON, what Retry-After asks, and whether the service held it back
-    as it was asked to: such a wait was the pause before the next request.
+    as it was asked to: such a wait was the pause before the next request. A 204 has
+    no body.
     """
 
     status: int
@@ -55,7 +56,7 @@ def read_answer(response: requests.Response, content: bytes, wait_seconds: float
     if response.is_redirect:
         raise ClientError(f"redirected to {response.headers['Location']}; make that the base URL")
     try:
-        document = json.loads(content)
+        document = None if response.status_code == 204 else json.loads(content)
     except ValueError as error:
         if response.status_code < 300:
             raise ClientError("the answer is not JSON; is the base URL right?") from error
