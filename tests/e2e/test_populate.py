@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from jobresults.cli.main import main
-from jobresults.populate.display import Rates, line, table
+from jobresults.cli.populate_progress import Rates, line, table
 from jobresults.populate.page import page_of
 from jobresults.populate.run import Progress
 from jobresults.populate.tally import Tally

@@ -115,6 +115,8 @@ def test_commands_that_call_the_service_need_the_extra_cli(installed: Run) -> No
     done = installed("jobresults", "submit", "echo", "-p", "value=[1]", "--wait")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[1]\n"
+    loaded = installed("jobresults", "populate", "--jobs", "5", "--report-html", "load.html")
+    assert loaded.returncode == 0, loaded.stderr
     for command in ("web", "worker", "maintenance", "migrate", "up"):
         refused = installed("jobresults", command)
         assert (refused.returncode, refused.stdout) == (1, "")

@@ -137,7 +137,7 @@ def populate(
     is held against what its messages amount to, each later answer against the earlier ones, and at
     the end every accepted job is asked for.
     """
-    from jobresults.populate.display import shown
+    from jobresults.cli.populate_progress import shown
     from jobresults.populate.page import page_of
     from jobresults.populate.report import report_of
     from jobresults.populate.run import run

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobresults.populate.run import Progress
-from jobresults.populate.tally import Figures
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Show = Callable[[Progress], None]
+    from jobresults.populate.run import Progress
+    from jobresults.populate.tally import Figures
+
+Show = Callable[["Progress"], None]
 
 _LINE_SECONDS = 5.0
 _RECENT_SECONDS = 5.0
