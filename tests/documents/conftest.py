@@ -19,7 +19,9 @@ from tests.support.documented_shell import Shell
 
 ROOT = Path(__file__).parents[2]
 TASKS, HTTP, README = ROOT / "docs/tasks.md", ROOT / "docs/http.md", ROOT / "README.md"
-_FILE = re.compile(r"^```\w+\n# (?P<name>[\w.]+)(?P<more>, continued)?\n(?P<text>.*?)^```", re.M | re.S)
+_FILE = re.compile(
+    r"^```\w+\n# (?P<name>[\w.]+)(?P<more>, continued)?\n(?P<text>.*?)^```", re.M | re.S
+)
 # The pages do not wait for what takes its time in production.
 _QUICK = {
     "JOBRESULTS_CALLBACKS__POLL_SECONDS": "0.05",
