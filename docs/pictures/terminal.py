@@ -1,4 +1,5 @@
-"""Draws `terminal.svg`: a real session of the command line with a service of its own, as a terminal shows it.
+"""Draws `terminal.svg`: a real session of the command line with a service of its own, as a
+terminal shows it.
 
 make recording
 """
@@ -32,10 +33,11 @@ COMMANDS = (
     "jobresults queues list",
     "jobresults doctor",
 )
-COLUMNS, ROWS = 110, 40
+COLUMNS, ROWS = 120, 40
 _TASKS = re.compile(r"^```python\n# shop_tasks\.py\b.*?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CONFIGURATION = "tasks: {modules: [jobresults.tasks.score, shop_tasks]}\n"
 _START_SECONDS = 60.0
+_SHORT = 5  # bars drawn so seldom show nothing
 _CONTROL = re.compile(r"\x1b\[([\d;?]*)([A-Za-z])|\x1b[^\[]|[\r\n\b]|[^\x1b\r\n\b]+")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -114,6 +116,7 @@ def service(directory: Path) -> Iterator[dict[str, str]]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(directory),
         "TERM": "xterm-256color",
+        "TMPDIR": str(directory),
     }
     command = ["jobresults", "up", "--port", "0"]
     with (directory / "up.log").open("wb") as log:
@@ -154,23 +157,22 @@ def typed(command: str, directory: Path, environ: dict[str, str]) -> Iterator[st
 
 
 def record(directory: Path, environ: dict[str, str]) -> list[list[tuple[str, Style]]]:
-    """The lines of the whole session. Of a bar, which its command takes away in the end, the state
-    in which it was widest stays.
+    """The lines of the whole session. A bar, which its command takes away in the end, stays as it
+    was when two thirds of its time were over.
     """
     lines: list[list[tuple[str, Style]]] = []
     job = ""
     for command in COMMANDS:
         typed_command = re.sub(r"\bJOB\b", job, command)
         lines.append([("$", ("prompt",)), *((letter, ("bold",)) for letter in f" {typed_command}")])
-        screen, bar = Screen(), list[tuple[str, Style]]()
+        screen, bars = Screen(), list[list[tuple[str, Style]]]()
         for text in typed(typed_command, directory, environ):
             screen.write(text)
-            bars = [line for line in screen.lines if any(cell[0] == "━" for cell in line)]
-            bar = bars[-1] if bars else bar
+            bars += [list(line) for line in screen.lines if "━" in _plain(line)]
         shown = [line for line in screen.lines if line]
-        at = next((at for at, line in enumerate(shown) if "accepted" in _plain(line)), -1)
-        if bar:
-            shown.insert(at + 1, bar)
+        if len(bars) > _SHORT:
+            at = next(at for at, line in enumerate(shown) if "accepted" in _plain(line))
+            shown.insert(at + 1, bars[len(bars) * 2 // 3])
         found = _UUID.search("".join(map(_plain, shown)))
         job = found[0] if found else job
         lines += [*shown, []]
@@ -182,19 +184,32 @@ def _plain(line: list[tuple[str, Style]]) -> str:
 
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 8.43, 19, 18, 52
-# Of xterm's sixteen, as legible on the dark ground; every other number is drawn as plain text.
+# xterm's sixteen, as legible on the dark ground.
 _COLORS = ("6e7681 ff7b72 7ee787 e3b341 79c0ff d2a8ff 76e3ea c9d1d9 " * 2).split()
 _STYLE = """
-    text { font: 14px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #e6edf3; white-space: pre }
-    .bold { font-weight: 700 } .dim { opacity: .65 } .italic { font-style: italic } .prompt { fill: #7ee787 }
+    text { font: 14px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace }
+    text { fill: #e6edf3; white-space: pre } .prompt { fill: #7ee787 }
+    .bold { font-weight: 700 } .dim { opacity: .65 } .italic { font-style: italic }
 """
+
+
+def _color(number: int) -> str:
+    """Of xterm's 256."""
+    if number < 16:
+        return f"#{_COLORS[number]}"
+    if number >= 232:
+        return "#" + f"{8 + 10 * (number - 232):02x}" * 3
+    levels = (0, 95, 135, 175, 215, 255)
+    places = ((number - 16) // 36, (number - 16) // 6 % 6, (number - 16) % 6)
+    return "#" + "".join(f"{levels[place]:02x}" for place in places)
 
 
 def draw(lines: list[list[tuple[str, Style]]]) -> str:
     """The session as a picture: dark in light pages too, as terminals are; no font is fetched."""
     width = round(2 * _LEFT + COLUMNS * _WIDTH)
     height = _TOP + len(lines) * _HEIGHT + 8
-    colors = " ".join(f".c{number} {{ fill: #{name} }}" for number, name in enumerate(_COLORS))
+    names = {name for line in lines for _, style in line for name in style if name[1:].isdigit()}
+    colors = " ".join(f".{name} {{ fill: {_color(int(name[1:]))} }}" for name in sorted(names))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-label="A session of the jobresults command line">',
@@ -205,15 +220,22 @@ def draw(lines: list[list[tuple[str, Style]]]) -> str:
     for number, line in enumerate(lines):
         column, y = 0, _TOP + number * _HEIGHT
         for style, cells in groupby(line, key=lambda cell: cell[1]):
-            text = "".join(character for character, _ in cells)
-            if text.strip():
+            text = _plain(list(cells))
+            # Some renderers drop leading spaces, so none are drawn.
+            column, text = column + len(text) - len(text.lstrip()), text.lstrip()
+            if text:
                 x = _LEFT + column * _WIDTH
-                names = f' class="{" ".join(style)}"' if style else ""
+                classes = f' class="{" ".join(style)}"' if style else ""
                 # The browser's font may be wider or narrower than ours: columns stay columns.
                 length = f'textLength="{len(text) * _WIDTH:.1f}" lengthAdjust="spacingAndGlyphs"'
-                parts.append(f'<text x="{x:.1f}" y="{y}" {length}{names}>{escape(text)}</text>')
+                parts.append(f'<text x="{x:.1f}" y="{y}" {length}{classes}>{_kept(text)}</text>')
             column += len(text)
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _kept(text: str) -> str:
+    """As XML, with spaces that no renderer folds."""
+    return escape(text).replace(" ", "\u00a0")
 
 
 _LIGHTS = ((0, "ff5f57"), (1, "febc2e"), (2, "28c840"))

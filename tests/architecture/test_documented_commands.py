@@ -5,6 +5,8 @@ exists.
 from __future__ import annotations
 
 import re
+import runpy
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -65,3 +67,15 @@ def test_every_python_block_compiles() -> None:
         for language, block in _FENCE.findall(page.read_text()):
             if language == "python":
                 compile(block, name(page), "exec")
+
+
+def test_every_recorded_command_could_be_run() -> None:
+    recording = runpy.run_path(str(ROOT / "docs/pictures/terminal.py"))
+    for command in recording["COMMANDS"]:
+        check(shlex.split(command))
+
+
+def test_pictures_fetch_nothing_and_tell_no_path_of_a_machine() -> None:
+    for picture in (ROOT / "docs/pictures").glob("*.svg"):
+        text = picture.read_text().replace("http://www.w3.org/", "")
+        assert not re.search(r"/tmp/|/home/|/root/|url\(\W?http|href=\W?http", text), picture.name

@@ -19,12 +19,15 @@ from tests.support.documented_shell import Shell
 
 ROOT = Path(__file__).parents[2]
 TASKS, HTTP, README = ROOT / "docs/tasks.md", ROOT / "docs/http.md", ROOT / "README.md"
-_FILE = re.compile(r"^```\w+\n# (?P<name>[\w.]+)(?P<more>, continued)?\n(?P<text>.*?)^```", re.M | re.S)
+_FILE = re.compile(
+    r"^```\w+\n# (?P<name>[\w.]+)(?P<more>, continued)?\n(?P<text>.*?)^```", re.M | re.S
+)
 # The pages do not wait for what takes its time in production.
 _QUICK = {
     "JOBRESULTS_CALLBACKS__POLL_SECONDS": "0.05",
     "JOBRESULTS_DATABASE__LOCK_TIMEOUT_SECONDS": "1",
     "JOBRESULTS_JOBS__RETRY_BASE_SECONDS": "0.2",
+    "JOBRESULTS_WEB__WORKERS": "1",  # several let some more through before they know of each other
 }
 PAYMENTS_KEY = "the shop's key"
 

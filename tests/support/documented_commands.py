@@ -126,7 +126,7 @@ def _simple_commands(command: str) -> Iterator[list[str]]:
     line = re.sub(
         r"\$([A-Z_]+)\b",
         lambda found: STANDING_FOR.get(found[1], found[0]),
-        command.replace("\\\n", " "),
+        re.sub(r"\$\([^()]*\)", "SUBSTITUTED", command.replace("\\\n", " ")),
     )
     lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
     lexer.whitespace_split = True
@@ -147,7 +147,7 @@ def _without_grammar(words: list[str]) -> list[str]:
     if words[:1] == ["for"]:
         return []
     at = next((at for at, word in enumerate(words) if word in ("<", ">", ">>")), len(words))
-    return [word for word in words[:at] if word != "$"]
+    return words[:at]
 
 
 def _jobresults(arguments: list[str]) -> None:
@@ -159,6 +159,9 @@ def _jobresults(arguments: list[str]) -> None:
         found = command.get_command(parent, name)
         assert found is not None, f"no command {name}"
         command = found
+    # What it asks for is not asked here.
+    asks = {name for found in command.params for name in found.opts if getattr(found, "prompt", 0)}
+    arguments = [*arguments, *(word for name in asks for word in (name, "answered"))]
     try:
         command.make_context(command.name, arguments, parent=parent)
     except click.UsageError as error:

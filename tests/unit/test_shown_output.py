@@ -19,7 +19,10 @@ def reader() -> Reader:
 @pytest.mark.parametrize(
     ("shown", "came"),
     [
-        (f'{{"id": "{_ONE}", "link": "/v1/jobs/{_ONE}"}}', f'{{"id":"{_REAL}","link":"/v1/jobs/{_REAL}"}}'),
+        (
+            f'{{"id": "{_ONE}", "link": "/v1/jobs/{_ONE}"}}',
+            f'{{"id":"{_REAL}","link":"/v1/jobs/{_REAL}"}}',
+        ),
         ('{"a": 1, …}', '{"a": 1, "b": 2}'),
         ('{"a": …}', '{"a": null}'),
         ("[1, …]", "[1, 2, 3]"),
@@ -27,7 +30,10 @@ def reader() -> Reader:
         ('{"at": "2026-01-31T12:00:00.000Z"}', '{"at": "2030-02-01T00:00:00.123Z"}'),
         ('{"url": "https://shop.example.com/x"}', '{"url": "http://127.0.0.1:5/x"}'),
         ("…4 passed…", ".... [100%]\n4 passed in 0.1s\n"),
-        ("HTTP/1.1 200 OK\nETag: …\n\n7", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nEtag: x\r\n\r\n7"),
+        (
+            "HTTP/1.1 200 OK\nETag: …\n\n7",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nEtag: x\r\n\r\n7",
+        ),
     ],
 )
 def test_what_may_differ_passes(reader: Reader, shown: str, came: str) -> None:
@@ -37,7 +43,10 @@ def test_what_may_differ_passes(reader: Reader, shown: str, came: str) -> None:
 @pytest.mark.parametrize(
     ("shown", "came"),
     [
-        (f'{{"id": "{_ONE}", "link": "/v1/jobs/{_ONE}"}}', f'{{"id":"{_REAL}","link":"/v1/jobs/{_OTHER}"}}'),
+        (
+            f'{{"id": "{_ONE}", "link": "/v1/jobs/{_ONE}"}}',
+            f'{{"id":"{_REAL}","link":"/v1/jobs/{_OTHER}"}}',
+        ),
         (f'{{"id": "{_ONE}"}}', '{"id": "seven"}'),
         ('{"a": 1}', '{"a": 1, "b": 2}'),
         ('{"a": 1, …}', '{"b": 2}'),

@@ -13,7 +13,7 @@ from jobresults.testing import InvalidRequest, ResultError, run_task
 
 
 @task(name="report", max_attempts=7)
-def report(day: date, pages: int = 1) -> dict[str, str | int | None]:
+def report(day: date, pages: int = 1) -> dict[str, str | bool | None]:
     """Tell what it was given, as what, and for which job."""
     job = current_job()
     job.progress(1, pages, "written")
@@ -36,9 +36,7 @@ def wrong() -> int:
 def test_it_runs_as_the_job_it_is_told_to_be(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     params = {"day": "2026-01-31", "pages": 3}
-    ran = run_task(
-        report, params, job_id="j", customer="ann", attempt=2, cancel_requested=True
-    )
+    ran = run_task(report, params, job_id="j", customer="ann", attempt=2, cancel_requested=True)
     assert ran.result == {
         "type": "date",
         "job": "j",
