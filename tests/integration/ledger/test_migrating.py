@@ -119,7 +119,8 @@ def test_an_index_is_made_while_others_write_and_again_if_it_was_cut_off(url: st
     a_writer = "LOCK TABLE job IN ROW EXCLUSIVE MODE"
     with holding(url, a_writer), migrating(url, statement_timeout_seconds=0.05) as change:
         eventually(begun, "it waits for who writes already")
-        with holding(url, f"{a_writer} NOWAIT"):
+        with holding(url, f"{a_writer} NOWAIT") as another:
+            another.execute("SELECT pg_sleep(0.2)")  # longer than a request's statement may take
             cut_off(url)
             with pytest.raises(LedgerUnavailable):
                 change.result()
