@@ -37,7 +37,8 @@ ENV PATH=/opt/jobresults/bin:$PATH \
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# For web; whoever runs another process from this image switches it off.
+# For web; whoever runs another process from this image switches it off. Images in OCI's format, as buildah makes them,
+# have none.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import http.client, sys; from jobresults.configuration import load_settings; probe = http.client.HTTPConnection('127.0.0.1', load_settings().web.port, timeout=3); probe.request('GET', '/status/live'); sys.exit(probe.getresponse().status != 200)"]
 ENTRYPOINT ["jobresults"]

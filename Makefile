@@ -89,7 +89,7 @@ recording: install ## Run the service and its command line in a terminal, draw d
 image: ## Build the container image, by docker or else by buildah; IMAGE=name:tag
 	@if docker info >/dev/null 2>&1; then docker build --build-arg SOURCE_DATE_EPOCH=0 $(IMAGE_OPTIONS) --tag $(IMAGE) .; \
 	elif command -v buildah >/dev/null; then \
-	  buildah build --isolation chroot --format docker --layers --timestamp 0 $(IMAGE_OPTIONS) --tag $(IMAGE) .; \
+	  buildah build --isolation chroot --format oci --layers --timestamp 0 $(IMAGE_OPTIONS) --tag $(IMAGE) .; \
 	else echo "error: no running docker, no buildah; on Debian or Ubuntu: apt-get install podman buildah runc" >&2; exit 1; fi
 
 image-base: ## Where no image registry can be reached: make the base image from Debian's packages, for podman

@@ -69,10 +69,11 @@ def test_what_is_pushed_is_there_by_the_digest_it_says(registry: str, tmp_path: 
         kept.write_text(before or "")
     said = re.fullmatch(rf"{re.escape(repository)}@(sha256:[0-9a-f]{{64}})\n", done.stdout)
     assert said is not None, done.stdout
-    media_type = "application/vnd.docker.distribution.manifest.v2+json"
+    oci = "application/vnd.oci.image.manifest.v1+json"
+    docker = "application/vnd.docker.distribution.manifest.v2+json"
     manifest = requests.get(
         f"http://{registry}/v2/team/jobresults/manifests/{said[1]}",
-        headers={"Accept": media_type},
+        headers={"Accept": f"{oci}, {docker}"},
         timeout=10,
     ).json()
     image_id = engine.inspect(IMAGE)["Id"]
