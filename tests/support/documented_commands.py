@@ -4,9 +4,11 @@ name in them is held against what there is.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -45,7 +47,7 @@ STANDING_FOR = {
     "WORKER": "worker-1",
 }
 # Of Prometheus, Alertmanager and each process' own port.
-_OTHER_PATHS = {"9090": {"/-/ready"}, "9093": {"/-/ready"}, "9100": {"/metrics"}}
+_OTHER_PATHS = {"9090": {"/-/ready"}, "9093": {"/-/ready"}, "9100": {"/metrics", "/live", "/ready"}}
 _PLAIN = {
     *("base64", "cat", "createdb", "df", "dropdb", "du", "echo", "export", "grep", "od", "openssl"),
     *("pg_dump", "pg_restore", "pip", "printf", "sed", "sleep", "tail", "tr"),
@@ -162,10 +164,13 @@ def _jobresults(arguments: list[str]) -> None:
     # What it asks for is not asked here.
     asks = {name for found in command.params for name in found.opts if getattr(found, "prompt", 0)}
     arguments = [*arguments, *(word for name in asks for word in (name, "answered"))]
+    stdin, sys.stdin = sys.stdin, io.StringIO(f"{_ID}\n")  # for what `-` stands for
     try:
         command.make_context(command.name, arguments, parent=parent)
     except click.UsageError as error:
         raise AssertionError(error.format_message()) from error
+    finally:
+        sys.stdin = stdin
 
 
 def _curl(arguments: list[str]) -> None:
