@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ _QUICK = {
     "JOBRESULTS_JOBS__RETRY_BASE_SECONDS": "0.2",
     "JOBRESULTS_WEB__WORKERS": "1",  # several let some more through before they know of each other
 }
+_PROGRAMS = ("bash", "curl", "gzip", "openssl")
 PAYMENTS_KEY = "the shop's key"
 
 
@@ -84,6 +87,9 @@ def up(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture
 def shell(up: Up, receiver: Receiver) -> Shell:
     """A reader's shell in that directory."""
+    if absent := [program for program in _PROGRAMS if shutil.which(program) is None]:
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing(f"needs programs of the pages: apt-get install {' '.join(absent)}")
     directory = up.data.parent
     path = f"{Path(sys.executable).parent}:{unmeasured()['PATH']}"
     given = {"https://shop.example.com": receiver.url(""), "http://127.0.0.1:8000": up.url}
