@@ -126,7 +126,8 @@ def test_the_deadline_ends_an_answer_that_does_not_end(
 ) -> None:
     handle = client.submit("echo", {"value": 1})
     stack.ended(handle.id)
-    trickling = Reply(200, "x" * 100_000, piece_seconds=0.05, head_too=head_too)
+    long = {"X-Padding": "x" * 10_000}
+    trickling = Reply(200, "x" * 100_000, long, piece_seconds=0.05, head_too=head_too)
     proxy.faults(trickling)
     with pytest.raises(ServiceUnavailable, match="did not end in time"):
         handle.result(timeout_seconds=0.5)

@@ -26,6 +26,7 @@ from tests.unit.client.scripted_service import Reply, ScriptedService
 
 Job = dict[str, Any]
 OK = Reply(200, {"success": "OK"})
+LONG = {"X-Padding": "x" * 10_000}  # a header that takes minutes, byte by byte
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
@@ -125,7 +126,7 @@ def test_a_slow_answer_that_ends_in_time_is_read(client: Client, service: Script
 def test_an_answer_that_trickles_past_the_deadline_is_given_up(
     service: ScriptedService, head_too: bool
 ) -> None:
-    service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05, head_too=head_too))
+    service.replies(Reply(200, "x" * 100_000, LONG, piece_seconds=0.05, head_too=head_too))
     with (
         Client(service.url, timeout_seconds=0.2) as client,
         pytest.raises(ServiceUnavailable, match="did not end in time"),
@@ -139,7 +140,7 @@ def test_so_is_one_that_comes_through_a_proxy(
 ) -> None:
     for name, text in {"http_proxy": service.url, "no_proxy": "", "NO_PROXY": ""}.items():
         monkeypatch.setenv(name, text)
-    service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05, head_too=True))
+    service.replies(Reply(200, {}, LONG, piece_seconds=0.05, head_too=True))
     with (
         Client("http://jobs.example", timeout_seconds=0.2) as client,
         pytest.raises(ServiceUnavailable, match="did not end in time"),
@@ -213,7 +214,7 @@ def test_a_handshake_that_is_cut_off_is_tried_again() -> None:
                 calls.append(connection.recv(10_000))
                 connection.close()
 
-        thread = threading.Thread(target=hang_up)
+        thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
         client = Client(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=2)
         with pytest.raises(ServiceUnavailable):
