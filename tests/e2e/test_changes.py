@@ -86,9 +86,8 @@ def test_failed_jobs_run_again_and_can_be_waited_for(
     assert told[1].startswith(f"{running} refused: ")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_wrong_usage_exits_2(jobresults: Command) -> None:
+    for arguments in (
         ["cancel"],
         ["cancel", str(uuid.uuid4()), "--filter", "task=echo"],
         ["cancel", "--filter", "color=red"],
@@ -97,9 +96,7 @@ def test_failed_jobs_run_again_and_can_be_waited_for(
         ["cancel", "--filter", "task=a", "--filter", "task=b", "--yes"],
         ["rerun", "--filter", "state=running", "--yes"],
         ["rerun", "--filter", "since=soon", "--yes"],
-    ],
-)
-def test_wrong_usage_exits_2(jobresults: Command, arguments: list[str]) -> None:
-    wrong = jobresults(*arguments, exit_code=2)
-    assert wrong.stdout == ""
-    assert wrong.stderr.startswith("Usage: ")
+    ):
+        wrong = jobresults(*arguments, exit_code=2)
+        assert wrong.stdout == ""
+        assert wrong.stderr.startswith("Usage: ")

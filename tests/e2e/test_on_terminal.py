@@ -73,13 +73,14 @@ def test_many_jobs_share_the_screen_and_are_printed_after(
 def test_only_data_goes_to_stdout(
     shell: dict[str, str], on_terminal: OnTerminal, stack: Stack, gate: Path, tmp_path: Path
 ) -> None:
-    job_id = stack.running(gate)
-    script = f"{' '.join(COMMAND)} wait {job_id} > result"
+    running, ended = stack.running(gate), stack.run("echo", {"value": 1})
+    script = f"{' '.join(COMMAND)} wait {running} {ended} > result"
     with Terminal(["/bin/sh", "-c", script], tmp_path, shell) as terminal:
         terminal.shows("running 1/2: waiting")
         gate.touch()
         assert terminal.end() == 0
-    assert (tmp_path / "result").read_text() == '"found"\n'
+    lines = (tmp_path / "result").read_text().splitlines()
+    assert [json.loads(line)["result"] for line in lines] == [1, "found"]
 
 
 def test_without_a_terminal_progress_is_one_line_per_change(
@@ -105,6 +106,7 @@ def test_ctrl_c_exits_130_and_tells_how_to_come_back(
     for arguments, hint in ways.items():
         waiting = on_terminal(*arguments)
         waiting.shows("waiting")
+        waiting.waits()
         waiting.types(CTRL_C)
         assert waiting.end() == 130
         assert waiting.text.endswith(hint)
@@ -142,6 +144,7 @@ def test_a_filter_is_asked_about(on_terminal: OnTerminal, stack: Stack) -> None:
         assert stack.job(job_id)["state"] == "queued"
         asking = on_terminal("cancel", "--filter", f"customer={customer}")
         asking.shows("cancel 1 job? [y/N]")
+        asking.waits()
         asking.types(answer)
         assert asking.end() == exit_code
     assert stack.job(job_id)["state"] == "canceled"

@@ -7,7 +7,6 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
 from jobresults.jobs.model import job as job_table
@@ -83,9 +82,8 @@ def test_the_same_idempotency_key_is_the_same_job(jobresults: Command) -> None:
     assert json.loads(first.stdout)["job_id"] == json.loads(second.stdout)["job_id"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_wrong_usage_exits_2(jobresults: Command) -> None:
+    for arguments in (
         [],
         ["echo", "--data", "@missing.json"],
         ["echo", "--data", "{broken"],
@@ -93,12 +91,10 @@ def test_the_same_idempotency_key_is_the_same_job(jobresults: Command) -> None:
         ["echo", "-p", "novalue"],
         ["echo", "--delay", "1h", "--run-at", "2030-01-01"],
         ["echo", "--wait-timeout", "1s"],
-    ],
-)
-def test_wrong_usage_exits_2(jobresults: Command, arguments: list[str]) -> None:
-    wrong = jobresults("submit", *arguments, exit_code=2)
-    assert wrong.stdout == ""
-    assert wrong.stderr.startswith("Usage: ")
+    ):
+        wrong = jobresults("submit", *arguments, exit_code=2)
+        assert wrong.stdout == ""
+        assert wrong.stderr.startswith("Usage: ")
 
 
 def test_what_the_service_refuses_exits_1_with_every_problem(jobresults: Command) -> None:

@@ -42,6 +42,7 @@ def test_a_job_that_takes_longer_exits_5_and_goes_on(
     jobresults: Command, stack: Stack, gate: Path
 ) -> None:
     job_id = stack.running(gate)
+    eventually(lambda: stack.job(job_id)["progress"], "it has said how far it is")
     assert jobresults("wait", job_id, "--timeout", "0.1", exit_code=5).stdout == ""
     many = jobresults("wait", job_id, job_id, "--timeout", "0.1s", exit_code=5)
     assert lines(many.stdout) == {job_id: {"job_id": job_id, "state": "running"}}
@@ -80,7 +81,7 @@ def test_of_many_jobs_each_is_a_line_and_the_worst_is_the_exit_code(
     waited = lines(jobresults("wait", good, bad, exit_code=3).stdout)
     assert waited[good] == {"job_id": good, "state": "succeeded", "result": 0}
     assert waited[bad]["state"] == "failed"
-    assert waited[bad]["error"]["detail"] == "the account is closed"
+    assert waited[bad]["error"]["detail"] == "PermanentError: the account is closed"
     waited = lines(jobresults("wait", good, unknown, "-", text=f"{bad}\n", exit_code=6).stdout)
     assert list(waited) == [good, unknown, bad]
     assert waited[unknown]["error"]["code"] == "not_found"

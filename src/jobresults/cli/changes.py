@@ -28,7 +28,7 @@ _COLUMNS = tuple(map(Column, ("job_id", "rerun_of", "outcome", "detail")))
 
 @dataclass(frozen=True)
 class _Change:
-    """What to do to a job: `change` makes the row that tells of it, in which its id is the `subject`.
+    """What to do to a job: `change` makes the row that tells of it, with its id as the `subject`.
     Filters find jobs in the states it is `for_states`; if they name none, in those it is
     `usually_for`.
     """

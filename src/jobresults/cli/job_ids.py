@@ -45,8 +45,9 @@ def job_id_argument(command: _Command) -> _Command:
 
 def job_ids_argument(*, required: bool = True) -> Callable[[_Command], _Command]:
     """Gives a command jobs, as its argument `job_ids`; `-` stands for those on standard input."""
+    metavar = "JOB_ID...|-" if required else "[JOB_ID...|-]"
     return click.argument(
-        "job_ids", nargs=-1, required=required, metavar="JOB_ID...|-", callback=_job_ids
+        "job_ids", nargs=-1, required=required, metavar=metavar, callback=_job_ids
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ class Commands(click.Group):
         except JobResultsError as error:
             click.echo(f"Error: {error.detail}", err=True)
             sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
+        except ModuleNotFoundError as error:
+            if find_spec("sqlalchemy"):  # the service is there: a fault of its own
+                raise
+            raise click.ClickException(
+                f"{ctx.invoked_subcommand} needs the service: pip install 'jobresults[service]'"
+            ) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

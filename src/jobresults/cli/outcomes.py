@@ -30,6 +30,11 @@ def unknown(job_id: str) -> Row:
     return {"job_id": job_id, "state": None, "error": error}
 
 
+def has_ended(outcome: Row) -> bool:
+    """Whether it is known how the job ended."""
+    return "result" in outcome or "error" in outcome
+
+
 def exit_code_of(outcome: Row) -> int:
     """The exit code for a row."""
     if "error" in outcome:

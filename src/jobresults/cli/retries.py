@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 
-import click
 
-
-class _OnStderr(logging.Handler):
+class RetriesOnStderr(logging.Handler):
     """Writes to what is stderr by then: above the bars, while there are some."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        # Not by click, which finds the terminal behind the bars and writes into them.
+        sys.stderr.write(f"{self.format(record)}\n")
 
 
 def tell_retries() -> None:
     """From now on, unless there are log handlers already."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_OnStderr()])
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RetriesOnStderr()])

@@ -33,8 +33,12 @@ if TYPE_CHECKING:
 )
 @click.option("--customer", help="Whose data it is.")
 @click.option("--queue", help="Where it waits.  [default: the task's]")
-@click.option("--delay", "delay_seconds", type=Duration(), help="Run it not before that time.")
-@click.option("--run-at", type=Moment(), help="Run it not before then.")
+@click.option(
+    "--delay", "delay_seconds", type=Duration(), help="Run it so much later: 30s, 5m, 2h, 1d."
+)
+@click.option(
+    "--run-at", type=Moment(), help="Run it not before then; a time without zone is local."
+)
 @click.option(
     "--max-attempts", type=click.IntRange(1), help="Starts at most.  [default: the task's]"
 )

@@ -157,11 +157,9 @@ def _echo_line(
     for text, width, column in zip(cells, widths, columns, strict=True):
         shown = text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
         padding = " " * (width - cell_len(shown))
-        if column is columns[-1] and not column.numeric:
-            padding = ""
         shown = styled(column, shown)
         line.append(padding + shown if column.numeric else shown + padding)
-    click.echo(_GAP.join(line), color=False if os.environ.get("NO_COLOR") else None)
+    click.echo(_GAP.join(line).rstrip(), color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _colored(text: str, colors: Mapping[str, str]) -> str:

@@ -12,13 +12,12 @@ import click
 
 from jobresults.cli.completion import task_names
 from jobresults.cli.connection import connected
-from jobresults.cli.schemas import Schema, described, types_of
+from jobresults.cli.schemas import Schema, described
 from jobresults.cli.tables import Column, Output, output_option, print_rows
 from jobresults.cli.times import span
 from jobresults.telemetry.control_characters import escape, escape_but_lines
 
 Task = Mapping[str, Any]
-_SIMPLE = frozenset({"string", "integer", "number", "boolean"})
 
 
 def _first_line(doc: str) -> str:
@@ -107,10 +106,7 @@ def _example(task: Task) -> str:
     schema = task["params_schema"]
     params = example_of(schema, schema.get("$defs", {}))
     words = ["jobresults", "submit", task["name"], "--wait"]
-    fields = schema.get("properties", {})
-    if all(types_of(fields[name], schema) <= _SIMPLE for name in params):
-        for name, value in params.items():
-            words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    else:
-        words += ["--data", json.dumps(params, ensure_ascii=False)]
+    for name, value in params.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        words += ["-p", f"{name}={text}"]
     return shlex.join(words)

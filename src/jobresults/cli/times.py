@@ -55,7 +55,9 @@ class Since(Moment):
 
 
 def span(seconds: float) -> str:
-    """How long, in the two digits or so that matter: `0.4 s`, `12 s`, `5 min`, `3 h`, `2 days`."""
+    """How long, in the digits that matter: `40 ms`, `0.4 s`, `12 s`, `5 min`, `3 h`, `2 days`."""
+    if seconds < 0.0995:
+        return f"{1_000 * seconds:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 120:

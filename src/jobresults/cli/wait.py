@@ -11,7 +11,7 @@ import click
 
 from jobresults.cli.connection import connected
 from jobresults.cli.job_ids import JobIds, job_ids_argument
-from jobresults.cli.outcomes import Row, exit_code_of, worst
+from jobresults.cli.outcomes import Row, exit_code_of, outcome_of, worst
 from jobresults.cli.progress import progress_shown
 from jobresults.cli.tables import json_line, print_json
 from jobresults.cli.times import Duration
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--any/--all", "any_one", help="Until one has ended, however it did, or all.  [default: all]"
 )
-@click.option("--timeout", type=Duration(), help="Give up after that time; the jobs go on.")
+@click.option(
+    "--timeout", type=Duration(), help="Give up after that time (90, 5m, 2h); the jobs go on."
+)
 def wait(job_ids: JobIds, any_one: bool, timeout: float | None) -> None:
     """Wait for jobs to end and print their results.
 
@@ -58,7 +60,8 @@ def _print_outcomes(
                 codes.append(exit_code_of(outcome))
                 if any_one:
                     return worst(codes)
-        for outcome in waiting.left.values():
+        for handle in waiting.left.values():
+            outcome = outcome_of(handle.body)
             print_outcome(outcome)
             codes.append(exit_code_of(outcome))
     return worst(codes)

@@ -48,67 +48,63 @@ class Params(BaseModel):
 
 
 SCHEMA = Params.model_json_schema()
+GOOD: list[tuple[str, Any]] = [
+    ("text=007", "007"),
+    ("text=null", "null"),
+    ("text=", ""),
+    ('text="quoted"=1', '"quoted"=1'),
+    ('text:="quoted"', "quoted"),
+    ("perhaps=null", "null"),
+    ("perhaps:=null", None),
+    ("whole=7", 7),
+    ("whole=7.0", 7.0),
+    ("number=7", 7),
+    ("number=1e3", 1000.0),
+    ("flag=true", True),
+    ("maybe=null", None),
+    ("either=7", 7),
+    ("either=007", "007"),
+    ('either="7"', "7"),
+    ("anything=[1]", [1]),
+    ("anything=some text", "some text"),
+    ('names=["a"]', ["a"]),
+    ('counts={"a": 1}', {"a": 1}),
+    ('item={"name": "a"}', {"name": "a"}),
+    ("color=red", "red"),
+    ("size=m", "m"),
+    ("size=1", 1),
+    ("unheard_of=1", 1),
+]
+WRONG = [
+    ("whole=x", "whole wants integer >= 0, not 'x'"),
+    ("whole=1.5", "whole wants integer >= 0, not '1.5'"),
+    ("whole=true", "whole wants integer >= 0, not 'true'"),
+    ("number=NaN", "number wants number, not 'NaN'"),
+    ("flag=yes", "flag wants boolean, not 'yes'"),
+    ("names=a,b", "names wants list of string, not 'a,b'"),
+    ("counts=[]", "counts wants object of integer, not '[]'"),
+    ("maybe=x", "maybe wants integer or null, not 'x'"),
+    ("item=x", "item wants Item or null, not 'x'"),
+    ("text:=1", "text wants string, not '1'"),
+    ("anything:=x", "anything wants JSON, not 'x'"),
+]
 
 
 def parsed(*words: str) -> dict[str, Any]:
     return typed([Parameter().convert(word, None, None) for word in words], SCHEMA)
 
 
-@pytest.mark.parametrize(
-    ("word", "value"),
-    [
-        ("text=007", "007"),
-        ("text=null", "null"),
-        ("text=", ""),
-        ('text="quoted"=1', '"quoted"=1'),
-        ('text:="quoted"', "quoted"),
-        ("perhaps=null", "null"),
-        ("perhaps:=null", None),
-        ("whole=7", 7),
-        ("whole=7.0", 7.0),
-        ("number=7", 7),
-        ("number=1e3", 1000.0),
-        ("flag=true", True),
-        ("maybe=null", None),
-        ("either=7", 7),
-        ("either=007", "007"),
-        ('either="7"', "7"),
-        ("anything=[1]", [1]),
-        ("anything=some text", "some text"),
-        ('names=["a"]', ["a"]),
-        ('counts={"a": 1}', {"a": 1}),
-        ('item={"name": "a"}', {"name": "a"}),
-        ("color=red", "red"),
-        ("size=m", "m"),
-        ("size=1", 1),
-        ("unheard_of=1", 1),
-    ],
-)
-def test_a_text_stays_and_all_else_is_json(word: str, value: Any) -> None:
-    (found,) = parsed(word).values()
-    assert (found, type(found)) == (value, type(value))
+def test_a_text_stays_and_all_else_is_json() -> None:
+    for word, value in GOOD:
+        (found,) = parsed(word).values()
+        assert (found, type(found)) == (value, type(value)), word
 
 
-@pytest.mark.parametrize(
-    ("word", "wanted"),
-    [
-        ("whole=x", "whole wants integer >= 0, not 'x'"),
-        ("whole=1.5", "whole wants integer >= 0, not '1.5'"),
-        ("whole=true", "whole wants integer >= 0, not 'true'"),
-        ("number=NaN", "number wants number, not 'NaN'"),
-        ("flag=yes", "flag wants boolean, not 'yes'"),
-        ("names=a,b", "names wants list of string, not 'a,b'"),
-        ("counts=[]", "counts wants object of integer, not '[]'"),
-        ("maybe=x", "maybe wants integer or null, not 'x'"),
-        ("item=x", "item wants Item or null, not 'x'"),
-        ("text:=1", "text wants string, not '1'"),
-        ("anything:=x", "anything wants JSON, not 'x'"),
-    ],
-)
-def test_a_wrong_value_is_refused_with_its_name_and_what_is_wanted(word: str, wanted: str) -> None:
-    with pytest.raises(click.BadParameter) as refusal:
-        parsed(word)
-    assert refusal.value.message == wanted
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_wanted() -> None:
+    for word, wanted in WRONG:
+        with pytest.raises(click.BadParameter) as refusal:
+            parsed(word)
+        assert refusal.value.message == wanted
 
 
 def test_a_parameter_is_given_once() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from jobresults.cli.progress import describe, progress_shown
+from jobresults.cli.retries import RetriesOnStderr
 
 
 @pytest.mark.parametrize(
@@ -37,3 +44,39 @@ def test_without_a_terminal_only_changes_are_printed(capsys: pytest.CaptureFixtu
             for done in (1, 1, 2):
                 show({**job, "progress": {"done": done, "total": 2, "message": None}})
         assert capsys.readouterr() == ("", f"{name}running 1/2\n{name}running 2/2\n")
+
+
+class Screen(io.StringIO):
+    """A terminal, for who asks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def on_screen() -> Iterator[Screen]:
+    """What stderr is within the block. No fixture: pytest captures anew before it calls a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        screen = Screen()
+        patch.setattr(sys, "stderr", screen)
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", "200")
+        yield screen
+
+
+def test_brackets_in_messages_are_no_markup() -> None:
+    progress = {"done": 1, "total": 2, "message": "[/b] [red]a"}
+    job = {"job_id": "a", "state": "running", "done": False, "progress": progress}
+    for job_count in (1, 2):
+        with on_screen() as screen, progress_shown(job_count) as show:
+            show({**job, "eta_seconds": 3.2})
+        assert screen.getvalue().count("running 1/2: [/b] [red]a")
+
+
+def test_what_is_said_of_retries_stands_above_the_bars() -> None:
+    job = {"job_id": "a", "state": "running", "done": False, "progress": None, "waiting_on": None}
+    with on_screen() as screen, progress_shown() as show:
+        show({**job, "eta_seconds": None})
+        RetriesOnStderr().emit(logging.makeLogRecord({"msg": "trying again"}))
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").split("\n")
+    assert "trying again" in lines
