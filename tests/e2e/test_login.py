@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jwt
@@ -17,6 +18,7 @@ from jobresults.accounts.tokens import Tokens
 from jobresults.cli.credential_file import Login, changed_credentials, location, read_credentials
 from jobresults.settings import AccountsSettings
 from tests.e2e.up_process import COMMAND
+from tests.services.process import eventually
 from tests.services.stack import TOKEN_SECRET, Stack
 from tests.support.terminal import CTRL_C, Terminal
 
@@ -87,7 +89,8 @@ def test_a_person_logs_in_is_known_and_logs_out(
     done = run("logout")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert read_credentials().logins == {}
-    assert stack.request("GET", "/v1/whoami", key=login.token).status_code == 401, "revoked"
+    who_am_i = partial(stack.request, "GET", "/v1/whoami", key=login.token)
+    eventually(lambda: who_am_i().status_code == 401, "it is revoked on every process")
     again = run("logout", stack.url)
     assert (again.returncode, "there is no login at" in again.stderr) == (1, True)
 
