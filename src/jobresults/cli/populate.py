@@ -21,6 +21,7 @@ import click
 from jobresults.cli.completion import task_names
 from jobresults.cli.connection import chosen_service, failures_told
 from jobresults.cli.parameters import Data
+from jobresults.cli.populate_progress import shown
 from jobresults.cli.populate_summary import print_summary
 from jobresults.cli.tables import Output, output_option
 
@@ -137,7 +138,6 @@ def populate(
     is held against what its messages amount to, each later answer against the earlier ones, and at
     the end every accepted job is asked for.
     """
-    from jobresults.cli.populate_progress import shown
     from jobresults.populate.page import page_of
     from jobresults.populate.report import report_of
     from jobresults.populate.run import run
