@@ -46,11 +46,19 @@ def test_without_a_terminal_only_changes_are_printed(capsys: pytest.CaptureFixtu
         assert capsys.readouterr() == ("", f"{name}running 1/2\n{name}running 2/2\n")
 
 
-class Screen(io.StringIO):
-    """A terminal, for who asks."""
+class Screen(io.TextIOWrapper):
+    """A terminal, for who asks, over bytes as stderr is."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, "utf-8", "backslashreplace", write_through=True)
 
     def isatty(self) -> bool:
         return True
+
+    @property
+    def shown(self) -> str:
+        return self._bytes.getvalue().decode()
 
 
 @contextmanager
@@ -70,7 +78,7 @@ def test_brackets_in_messages_are_no_markup() -> None:
     for job_count in (1, 2):
         with on_screen() as screen, progress_shown(job_count) as show:
             show({**job, "eta_seconds": 3.2})
-        assert screen.getvalue().count("running 1/2: [/b] [red]a")
+        assert "running 1/2: [/b] [red]a" in screen.shown
 
 
 def test_what_is_said_of_retries_stands_above_the_bars() -> None:
@@ -78,5 +86,5 @@ def test_what_is_said_of_retries_stands_above_the_bars() -> None:
     with on_screen() as screen, progress_shown() as show:
         show({**job, "eta_seconds": None})
         RetriesOnStderr().emit(logging.makeLogRecord({"msg": "trying again"}))
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").split("\n")
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.shown).replace("\r", "\n").split("\n")
     assert "trying again" in lines
