@@ -3,8 +3,9 @@ at most.
 
 Of each customer `limits.turn_jobs` wait in the queue's list in Redis. Its further jobs are held in
 the ledger with a turn: their place in the queue, one behind the other of the same customer, side by
-side with those of others. Workers keep the list filled in the order of the turns, and take from the
-ledger itself once the list is empty.
+side with those of others. While any job of a queue is held, so is who comes anew: else a stream of
+newcomers would keep the list full, and those before them waiting. Workers keep the list filled in
+the order of the turns, and take from the ledger itself once the list is empty.
 """
 
 from __future__ import annotations
@@ -71,13 +72,10 @@ _COUNT = (
     .group_by(job.c.queue, job.c.customer)
 )
 _OF_QUEUE = (job.c.queue == bindparam("queue_name")) & IN_TURN
-_NEXT_TURN = select(
-    select(func.max(job.c.turn))
-    .where(job.c.customer == bindparam("customer_name"), _OF_QUEUE)
-    .scalar_subquery()
-    .label("last"),
-    select(func.min(job.c.turn)).where(_OF_QUEUE).scalar_subquery().label("now"),
+_LAST_TURN = select(func.max(job.c.turn)).where(
+    job.c.customer == bindparam("customer_name"), _OF_QUEUE
 )
+_TURN_NOW = select(func.min(job.c.turn)).where(_OF_QUEUE)
 
 
 def assign(connection: Connection, lines: Sequence[Line], turn_jobs: int) -> list[int | None]:
@@ -85,17 +83,20 @@ def assign(connection: Connection, lines: Sequence[Line], turn_jobs: int) -> lis
     customers = {customer for _, customer in lines if customer is not None}
     if not turn_jobs or not customers:
         return [None] * len(lines)
+    queues = {queue for queue, customer in lines if customer is not None}
+    now = {queue: _turn_now(connection, queue) for queue in queues}
     rows = connection.execute(_COUNT, {"customers": list(customers)})
     in_list: Counter[Line] = Counter({(row.queue, row.customer): row.jobs for row in rows})
     next_turns: dict[Line, int] = {}
     turns: list[int | None] = []
     for line in lines:
         in_list[line] += 1
-        if line[1] is None or in_list[line] <= turn_jobs:
+        queue, customer = line
+        if customer is None or (now[queue] is None and in_list[line] <= turn_jobs):
             turns.append(None)
             continue
         if line not in next_turns:
-            next_turns[line] = _next_turn(connection, *line)
+            next_turns[line] = _next_turn(connection, line, now[queue])
         turns.append(next_turns[line])
         next_turns[line] += 1
     return turns
@@ -150,10 +151,18 @@ def first_held(database: Database, queue: str, limit: int) -> list[str]:
     return [row.id for row in rows]
 
 
-def _next_turn(connection: Connection, queue: str, customer: str | None) -> int:
+def _turn_now(connection: Connection, queue: str) -> int | None:
+    """Of the job that is next; None if none is held."""
+    turn: int | None = connection.execute(_TURN_NOW, {"queue_name": queue}).scalar_one()
+    return turn
+
+
+def _next_turn(connection: Connection, line: Line, now: int | None) -> int:
     """After the customer's last one, but not before the one that is next: who comes anew does not
     overtake all the others, nor wait for all of them.
     """
-    line = {"queue_name": queue, "customer_name": customer}
-    row = connection.execute(_NEXT_TURN, line).one()
-    return max(0 if row.last is None else row.last + 1, row.now or 0)
+    if now is None:
+        return 0
+    values = dict(zip(("queue_name", "customer_name"), line, strict=True))
+    last = connection.execute(_LAST_TURN, values).scalar_one()
+    return now if last is None else max(last + 1, now)
