@@ -107,7 +107,7 @@ image-push: ## Push the image to REPOSITORY=REGISTRY/…/jobresults; says by whi
 compose-base: $(ENVIRONMENT) ## Where no image registry can be reached: make Compose and what it starts from Debian's packages, for podman
 	tests/compose/stand_ins/make.sh $(VENV)/lib/jobresults/docker-compose
 
-compose-test: install ## Bring docker-compose.yaml up, restart and stop its parts, and see that nothing is lost; 2 min
+compose-test: install ## Bring docker-compose.yaml up, restart and stop its parts, and see that nothing is lost; 2 to 4 min
 	$(BIN)/python -m pytest -n 0 -m compose tests/compose
 
 manifests: install $(KUBECTL_MADE) $(VALIDATORS_MADE) $(NODE_MADE) ## Render what is deployed into build/, and validate it and all that deploys it

@@ -45,17 +45,19 @@ def installation() -> Iterator[Installation]:
     name = f"jobresults-test-{os.getpid()}"
     # Short, for the path of a socket.
     directory = Path(tempfile.mkdtemp(prefix="jr-compose-", dir="/tmp"))
-    with serving_engine(directory, name) as environ:
-        made = Installation(
-            directory / "project", compose, environ, name=name, port=usable_port("127.0.0.1", 0)
-        )
-        try:
-            made("build", timeout_seconds=400)
-            made.up()
-            yield made
-        finally:
-            made.remove()
-    shutil.rmtree(directory)
+    try:
+        with serving_engine(directory, name) as environ:
+            made = Installation(
+                directory / "project", compose, environ, name=name, port=usable_port("127.0.0.1", 0)
+            )
+            try:
+                made("build", timeout_seconds=400)
+                made.up()
+                yield made
+            finally:
+                made.remove()
+    finally:
+        shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")
