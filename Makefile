@@ -118,11 +118,11 @@ smoke: install ## Have what was deployed to OVERLAY (or what runs at JOBRESULTS_
 lock: install ## Choose the newest versions pyproject.toml allows, with hashes, into requirements/
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(PIP) install uv
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate -o requirements/run.txt
+	  --generate-hashes --no-header --no-annotate --extra service -o requirements/run.txt
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --extra otel -c requirements/run.txt -o requirements/otel.txt
 	PATH="$(BIN):$$PATH" uv pip compile -q --upgrade pyproject.toml --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --extra dev --extra otel -c requirements/otel.txt -o requirements/dev.txt
+	  --generate-hashes --no-header --no-annotate --extra otel --extra dev -c requirements/otel.txt -o requirements/dev.txt
 	echo hatchling | PATH="$(BIN):$$PATH" uv pip compile -q - --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate -c requirements/dev.txt -o requirements/build.txt
 	PATH="$(BIN):$$PATH" uv pip compile -q deployment/validators/requirements.in --upgrade --universal --python-version 3.11 \

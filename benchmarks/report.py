@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median, quantiles
 from typing import Any
 
+from benchmarks.cli import CLICK, PYTHON
 from benchmarks.targets import Results, best_peer, growth_ratio, http_rate, jobs_rate, verdicts
 
 
@@ -33,6 +34,7 @@ def markdown(results: Results) -> str:
         "alerts": _alerts,
         "accounts": _accounts,
         "metrics": _metrics,
+        "cli": _cli,
     }
     sections = [_introduction(results), _versions(run), _targets(results)]
     for name, render in parts.items():
@@ -249,6 +251,23 @@ def _metrics(part: Results) -> Iterator[str]:
     yield from [*_table(columns, rows), ""]
     rows = [(role, *_spread(found, 1)) for role, found in part["scrape_ms"].items()]
     yield from [*_table(("ms a scrape", "min", "median", "max"), rows), ""]
+
+
+def _cli(part: Results) -> Iterator[str]:
+    yield from _heading(
+        "The command line", "From start to exit, help printed and nothing else done."
+    )
+    found = part["milliseconds"]
+    rows = [
+        (
+            f"`{name}`",
+            *_spread(values, 0),
+            *(f"{median(values) / median(found[bare]):.2f}" for bare in (PYTHON, CLICK)),
+        )
+        for name, values in found.items()
+    ]
+    columns = ("ms", "min", "median", "max", "to Python alone", "to click alone")
+    yield from [*_table(columns, rows), ""]
 
 
 def _heading(title: str, text: str, picture: str = "") -> Iterator[str]:

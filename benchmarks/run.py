@@ -24,6 +24,7 @@ from typing import Any
 from benchmarks import (
     accounts,
     alerts,
+    cli,
     growth,
     http,
     jobs,
@@ -51,6 +52,7 @@ PARTS: dict[str, Callable[[Machine], dict[str, Any]]] = {
     "alerts": alerts.measure,
     "accounts": accounts.measure,
     "metrics": metrics.measure,
+    "cli": cli.measure,
 }
 _PACKAGES = ("flask", "gunicorn", "gevent", "rq", "redis", "SQLAlchemy", "psycopg")
 _FALSE = ("", "0", "no", "false")

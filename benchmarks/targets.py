@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
+from benchmarks.cli import HELP, SUBMIT_HELP
+
 Results = dict[str, Any]
 
 
@@ -215,5 +217,6 @@ TARGETS = (
       for name in ("poll of a finished job, in front of Flask", "GET /v1/jobs/<job_id>, through Flask",
                    "a job: claim, run, outcome")),
     _Target("metrics", "the slowest scrape beside 10^6 jobs", "≤", 100, " ms", _slowest_scrape),
+    *(_Target("cli", name, "≤", 150, " ms", _latency(name)) for name in (HELP, SUBMIT_HELP)),
 )
 # fmt: on

@@ -23,10 +23,13 @@ pytest_plugins = [
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shell_settings() -> Iterator[Mapping[str, str]]:
-    """The JOBRESULTS_… variables of the shell, taken away: no test depends on them by accident."""
+def shell_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """The JOBRESULTS_… variables of the shell, taken away, like the logins of whoever runs tests:
+    no test depends on them by accident.
+    """
     found = {name: text for name, text in os.environ.items() if name.startswith("JOBRESULTS_")}
     with pytest.MonkeyPatch.context() as environ:
         for name in found:
             environ.delenv(name)
+        environ.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield found

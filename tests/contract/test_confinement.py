@@ -73,11 +73,13 @@ def test_a_confined_service_does_all_its_work(confined: Stack) -> None:
     assert confined.ended(confined.submit("fails"))["attempt"] == 2  # maintenance dispatched it
     canceled = confined.submit("unserved")
     assert confined.request("POST", f"/v1/jobs/{canceled}/cancel").status_code == 200
+    seen = confined.request("GET", "/v1/workers", key=confined.operator_key).json()["workers"]
+    assert [worker["queues"] for worker in seen] == [["default"]]
     with confined.redis.client() as admin:
         lacking = admin.execute_command("ACL", "LOG")
         assert [(entry[b"username"], entry[b"object"]) for entry in lacking] == []
-        seen = {client["user"] for client in admin.client_list()}
-    assert set(USERS) <= seen
+        users_seen = {client["user"] for client in admin.client_list()}
+    assert set(USERS) <= users_seen
 
 
 @pytest.mark.parametrize("user", USERS)

@@ -146,7 +146,7 @@ def test_the_command_line_lists_pauses_and_resumes(
 ) -> None:
     limited._environ |= {"JOBRESULTS_URL": limited.url, "JOBRESULTS_TOKEN": limited.operator_key}
     assert json.loads(limited.command("queues", "pause", "default"))["paused"] is True
-    listed = json.loads(limited.command("queues", "list"))
+    listed = json.loads(limited.command("queues", "list", "-o", "json"))
     assert [queue["name"] for queue in listed if queue["paused"]] == ["default"]
     assert json.loads(limited.command("queues", "resume", "default"))["paused"] is False
     assert limited.run("echo")

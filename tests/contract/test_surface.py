@@ -105,7 +105,7 @@ def test_every_route_declares_who_may_call_it() -> None:
     first = {path.split("/")[1] for path in public - signed}
     assert first == {"status", "openapi.json", "docs", "register", "login", "webhook"}
     own = {route.path for route in ROUTES if route.scope is ANYONE_KNOWN}
-    assert own == {"/logout", "/user/<user_id>"}, "their views look whose account it is"
+    assert own == {"/logout", "/v1/whoami", "/user/<user_id>"}, "their views look whose it is"
 
 
 def test_public_routes_want_no_key(stack: Stack) -> None:

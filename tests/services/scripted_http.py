@@ -32,6 +32,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "GET"
 
 
 class ScriptedServer:
@@ -85,11 +86,13 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         owner = self._owner
-        self._play(owner.answer(Request(self.path, dict(self.headers), body)), owner.closing)
+        request = Request(self.path, dict(self.headers), body, self.command)
+        self._play(owner.answer(request), owner.closing)
 
     do_GET = do_POST
 

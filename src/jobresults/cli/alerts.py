@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobresults.cli.ledger import configured_ledger, rfc3339
+from jobresults.cli.tables import Column, Output, moment, output_option, print_rows
+
 if TYPE_CHECKING:
     from jobresults.alerts.listing import Listed, Listing
-    from jobresults.database import Database
 
 _STATES = ("open", "silenced", "inhibited", "resolved")
+_COLUMNS = (
+    Column("fingerprint"),
+    Column("state", colors={"open": "red", "resolved": "green"}),
+    Column("severity"),
+    Column("count", "events", numeric=True),
+    Column("last_at", "last event", moment),
+    Column("title", shrinks=True),
+)
 
 
 @click.group()
@@ -33,16 +43,23 @@ def alerts() -> None:
     help="Only alerts in this state; repeat for more.",
 )
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
-def list_alerts(states: tuple[str, ...], limit: int) -> None:
+@output_option
+def list_alerts(states: tuple[str, ...], limit: int, output: Output) -> None:
     """List alerts, the one with the latest event first."""
-    with _listing() as listing:
+    with opened_listing() as listing:
         found, more = listing.page(states=states, limit=limit)
-    for item in found:
-        group = item.tracked.group
-        click.echo(
-            f"{group.fingerprint}  {item.state:9}  {group.severity:8}  {group.count:>7}x  "
-            f"{_time(group.last_ms)}  {_clean(group.sample.title)}"
-        )
+    rows = [
+        {
+            "fingerprint": item.tracked.group.fingerprint,
+            "state": str(item.state),
+            "severity": str(item.tracked.group.severity),
+            "count": item.tracked.group.count,
+            "last_at": rfc3339(item.tracked.group.last_ms),
+            "title": item.tracked.group.sample.title,
+        }
+        for item in found
+    ]
+    print_rows(rows, _COLUMNS, output)
     if more is not None:
         click.echo(f"there are more; --limit {limit * 2} shows them", err=True)
 
@@ -51,7 +68,7 @@ def list_alerts(states: tuple[str, ...], limit: int) -> None:
 @click.argument("fingerprint")
 def show(fingerprint: str) -> None:
     """Print all that is known of an alert."""
-    with _listing() as listing:
+    with opened_listing() as listing:
         item = listing.get(fingerprint)
     for name, text in _details(item):
         if text:
@@ -72,7 +89,7 @@ def silence(
     """Do not tell what matches all that is given, for a while."""
     from jobresults.alerts import silences
 
-    with _ledger() as database:
+    with configured_ledger() as database:
         made = silences.create(
             database,
             fingerprint=fingerprint,
@@ -92,7 +109,7 @@ def unsilence(silence_id: str) -> None:
     """End a silence now."""
     from jobresults.alerts import silences
 
-    with _ledger() as database:
+    with configured_ledger() as database:
         ended = silences.end(database, silence_id, ended_by=f"{getpass.getuser()} (by command)")
     at_ms = ended.expires_at_ms if ended.ended_at_ms is None else ended.ended_at_ms
     click.echo(f"over since {_time(at_ms)}", err=True)
@@ -124,25 +141,18 @@ def test(timeout_seconds: float) -> None:
 
 
 @contextmanager
-def _ledger() -> Iterator[Database]:
-    from jobresults.configuration import load_settings
-    from jobresults.database import open_database
+def opened_listing() -> Iterator[Listing]:
+    """The alerts there are, by Redis and the ledger that the settings name.
 
-    database = open_database(load_settings().database)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def _listing() -> Iterator[Listing]:
+    Raises:
+        ConfigurationError
+    """
     from jobresults.alerts.listing import Listing
     from jobresults.alerts.silences import Silences
     from jobresults.configuration import load_settings
     from jobresults.redis_store import connect
 
-    with _ledger() as database, connect(load_settings().redis) as redis:
+    with configured_ledger() as database, connect(load_settings().redis) as redis:
         yield Listing(redis, Silences(database))
 
 

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import click
 
-from jobresults.cli.ledger import configured_ledger
-from jobresults.cli.tables import print_table, utc
+from jobresults.cli.ledger import configured_ledger, rfc3339
+from jobresults.cli.tables import Column, Output, moment, output_option, print_rows
 
 _DAY_SECONDS = 86_400
+
+
+def _all_or(names: list[str] | None) -> str:
+    return "all" if names is None else ",".join(names)
+
+
+_COLUMNS = (
+    Column("prefix", "key"),
+    Column("client"),
+    Column("scopes", text=_all_or),
+    Column("customers", text=_all_or, shrinks=True),
+    Column("created_at", "created", moment),
+    Column("expires_at", "expires", moment),
+    Column("last_used_at", "used", moment),
+    Column("revoked_at", "revoked", moment),
+)
 
 
 @click.group("api-key")
@@ -67,27 +83,27 @@ def create(
 
 @api_key.command("list")
 @click.option("--client", help="Only this client's.")
-def list_(client: str | None) -> None:
+@output_option
+def list_(client: str | None, output: Output) -> None:
     """Show all keys by what they begin with."""
     from jobresults.accounts import api_keys
 
     with configured_ledger() as database:
         keys = api_keys.all_keys(database, client=client)
     rows = [
-        (
-            key.prefix,
-            key.client,
-            ",".join(key.scopes),
-            "all" if key.customers is None else ",".join(key.customers),
-            utc(key.created_at_ms),
-            utc(key.expires_at_ms),
-            utc(key.last_used_at_ms),
-            utc(key.revoked_at_ms),
-        )
+        {
+            "prefix": key.prefix,
+            "client": key.client,
+            "scopes": list(key.scopes),
+            "customers": None if key.customers is None else list(key.customers),
+            "created_at": rfc3339(key.created_at_ms),
+            "expires_at": rfc3339(key.expires_at_ms),
+            "last_used_at": rfc3339(key.last_used_at_ms),
+            "revoked_at": rfc3339(key.revoked_at_ms),
+        }
         for key in keys
     ]
-    columns = ("key", "client", "scopes", "customers", "created", "expires", "used", "revoked")
-    print_table(columns, rows)
+    print_rows(rows, _COLUMNS, output)
 
 
 @api_key.command()

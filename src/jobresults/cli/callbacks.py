@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import click
 
-from jobresults.cli.jobs import connected, print_json
+from jobresults.cli.connection import connected
+from jobresults.cli.tables import Column, Output, moment, output_option, print_json, print_rows
 
 _STATES = ["pending", "delivered", "given_up", "stopped"]
+_COLUMNS = (
+    Column("callback_id", "callback"),
+    Column("state", colors={"delivered": "green", "given_up": "red"}),
+    Column("attempts", numeric=True),
+    Column("event"),
+    Column("created_at", "created", moment),
+    Column("job_id", "job"),
+    Column("url", "URL", shrinks=True),
+)
 
 
 @click.group()
@@ -23,14 +35,11 @@ def callbacks() -> None:
     show_default=True,
     help="The newest so many.",
 )
-def list_(state: str | None, limit: int) -> None:
-    """List callbacks, newest first: id, state, attempts, event, job and URL."""
+@output_option
+def list_(state: str | None, limit: int, output: Output) -> None:
+    """List callbacks, newest first."""
     with connected() as client:
-        for number, found in enumerate(client.callbacks.list(state=state), start=1):
-            fields = ("callback_id", "state", "attempts", "event", "job_id", "url")
-            click.echo("\t".join(str(found[name]) for name in fields))
-            if number == limit:
-                return
+        print_rows(islice(client.callbacks.list(state=state), limit), _COLUMNS, output)
 
 
 @callbacks.command()

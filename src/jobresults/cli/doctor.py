@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobresults.cli.data_directory import data_dir_option
+
 if TYPE_CHECKING:
     from jobresults.doctor.findings import Finding
 
@@ -33,14 +35,7 @@ _COLORS = {"ok": "green", "warning": "yellow", "error": "bold red"}
     metavar="SECONDS",
     help="How long all checks together may take.",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".jobresults",
-    envvar="JOBRESULTS_DATA_DIR",
-    show_default=True,
-    help="Where `jobresults up` keeps its data, if it runs here.",
-)
+@data_dir_option("Where `jobresults up` keeps its data, if it runs here.")
 def doctor(
     as_json: bool, strict: bool, sends: bool, timeout_seconds: float, data_dir: Path
 ) -> None:
@@ -115,5 +110,8 @@ def _print_json(found: Sequence[Finding]) -> None:
 
 
 def _summary(found: Sequence[Finding]) -> str:
+    from jobresults.alerts.phrases import plural
+
     counts = Counter(str(item.level) for item in found)
-    return f"{counts['ok']} ok, {counts['warning']} warnings, {counts['error']} errors"
+    bad = (plural(counts[level], level) for level in ("warning", "error"))
+    return ", ".join([f"{counts['ok']} ok", *bad])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,3 +26,11 @@ def configured_ledger() -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def rfc3339(at_ms: int | None) -> str | None:
+    """A time of the ledger (milliseconds since 1970) as the service's answers have it."""
+    if at_ms is None:
+        return None
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return moment.replace("+00:00", "Z")

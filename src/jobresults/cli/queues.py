@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from jobresults.cli.jobs import connected, print_json
+from jobresults.cli.connection import connected
+from jobresults.cli.tables import Column, Output, output_option, print_json, print_rows
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} s"
+
+
+def _by(value: str | None) -> str:
+    return f"by {value}" if value else ""
+
+
+_COLUMNS = (
+    Column("name", "queue"),
+    Column("queued", numeric=True),
+    Column("held", numeric=True),
+    Column("running", numeric=True),
+    Column("oldest_seconds", "oldest", _seconds, numeric=True),
+    Column("workers", numeric=True),
+    Column("paused_by", "paused", _by),
+)
 
 
 @click.group()
@@ -16,15 +35,12 @@ def queues() -> None:
 
 
 @queues.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As the service answers it.")
-def list_(as_json: bool) -> None:
+@output_option
+def list_(output: Output) -> None:
     """Print the queues and what they hold."""
     with connected() as client:
-        found = client.queues()
-    if as_json or not sys.stdout.isatty():
-        print_json(found)
-    else:
-        _print_table(found)
+        found: list[dict[str, Any]] = client.queues()
+    print_rows(found, _COLUMNS, output)
 
 
 @queues.command()
@@ -41,22 +57,3 @@ def resume(name: str) -> None:
     """Start jobs of a queue again."""
     with connected() as client:
         print_json(client.resume_queue(name))
-
-
-def _print_table(found: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for title in ("queue", "queued", "held", "running", "oldest", "workers", "paused"):
-        table.add_column(title, justify="left" if title in ("queue", "paused") else "right")
-    for queue in found:
-        oldest = queue["oldest_seconds"]
-        table.add_row(
-            queue["name"],
-            *(str(queue[name]) for name in ("queued", "held", "running")),
-            "" if oldest is None else f"{oldest:.0f} s",
-            str(queue["workers"]),
-            f"by {queue['paused_by']}" if queue["paused"] else "",
-        )
-    Console().print(table)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobresults.cli.data_directory import data_dir_option
+
 if TYPE_CHECKING:
     from jobresults.embedded.stack import Ready
 
@@ -21,14 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(1), default=2, show_default=True, help="Jobs run at once."
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".jobresults",
-    envvar="JOBRESULTS_DATA_DIR",
-    show_default=True,
-    help="Where the ledger, Redis' data and the API key live.",
-)
+@data_dir_option("Where the ledger, Redis' data and the API key live.")
 def up(host: str | None, port: int | None, workers: int, data_dir: Path) -> None:
     """Run Redis, web, workers and maintenance until Ctrl-C.
 

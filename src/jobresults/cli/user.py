@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobresults.cli.ledger import configured_ledger
-from jobresults.cli.tables import print_table, utc
+from jobresults.cli.ledger import configured_ledger, rfc3339
+from jobresults.cli.tables import Column, Output, moment, output_option, print_rows
 
+if TYPE_CHECKING:
+    from jobresults.database import Database
+
+_COLUMNS = (
+    Column("id", numeric=True),
+    Column("name"),
+    Column("role"),
+    Column("created_at", "created", moment),
+    Column("disabled"),
+)
 _role = click.Choice(["viewer", "operator", "admin"])
 
 
@@ -32,28 +43,11 @@ def create(name: str, role: str, password: str) -> None:
 
 
 @user.command("list")
-def list_() -> None:
+@output_option
+def list_(output: Output) -> None:
     """Show all accounts."""
-    from jobresults.accounts import people
-
     with configured_ledger() as database:
-        rows, after = [], 0
-        while True:
-            page, next_after = people.page(database, after_id=after, limit=100)
-            rows += [
-                (
-                    str(person.id),
-                    person.name,
-                    str(person.role),
-                    utc(person.created_at_ms),
-                    "disabled" if person.disabled_at_ms else "active",
-                )
-                for person in page
-            ]
-            if next_after is None:
-                break
-            after = next_after
-        print_table(("id", "name", "role", "created", "state"), rows)
+        print_rows(_accounts(database), _COLUMNS, output)
 
 
 @user.command()
@@ -86,6 +80,22 @@ def set_role(name: str, role: str) -> None:
     from jobresults.accounts.principal import Role
 
     _change(name, role=Role(role))
+
+
+def _accounts(database: Database) -> Iterator[dict[str, Any]]:
+    from jobresults.accounts import people
+
+    after: int | None = 0
+    while after is not None:
+        page, after = people.page(database, after_id=after, limit=100)
+        for person in page:
+            yield {
+                "id": person.id,
+                "name": person.name,
+                "role": str(person.role),
+                "created_at": rfc3339(person.created_at_ms),
+                "disabled": person.disabled_at_ms is not None,
+            }
 
 
 def _change(name: str, **values: Any) -> None:

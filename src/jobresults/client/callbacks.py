@@ -24,13 +24,7 @@ class Callbacks:
         Raises:
             InvalidRequest: there is no such state.
         """
-        query = {} if state is None else {"state": state}
-        while True:
-            page = self._transport.get("/v1/callbacks", query).body
-            yield from page["callbacks"]
-            if page["next_cursor"] is None:
-                return
-            query["cursor"] = page["next_cursor"]
+        return self._transport.pages("/v1/callbacks", "callbacks", {"state": state})
 
     def get(self, callback_id: str) -> Callback:
         """One of them, with `log`: every attempt to deliver it.

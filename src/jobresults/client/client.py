@@ -1,9 +1,10 @@
-"""The service as its callers see it: submit jobs, find them, read scores and tasks."""
+"""The service as its callers see it: submit jobs, find them, wait for many, read scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -11,19 +12,22 @@ from urllib.parse import quote
 
 import requests
 
-from jobresults.client import credentials
+from jobresults.client import credentials, verification
 from jobresults.client.answer import Answer
 from jobresults.client.callbacks import Callbacks
+from jobresults.client.exceptions import InvalidRequest
+from jobresults.client.gathering import InOrder, Pending, as_completed
+from jobresults.client.installation import Installation
 from jobresults.client.job_handle import Job, JobHandle
 from jobresults.client.transport import Transport, encode
 
 
-class Client:
-    """A caller of one service; safe to share between threads.
+class Client(Installation):
+    """A caller of one service; safe to share between threads, and to use after a fork.
 
     `base_url` comes from the argument, else JOBRESULTS_URL, else http://127.0.0.1:8000; `token`
     from the argument, else JOBRESULTS_TOKEN, else the file JOBRESULTS_TOKEN_FILE names. Failures
-    that may pass (no connection, no answer, 429, 502, 503, 504) are retried, never before
+    that may pass (no connection, no answer, 408, 429, 502, 503, 504) are retried, never before
     Retry-After, for at most `timeout_seconds` a call. A `session` given serves all threads and is
     not closed here.
 
@@ -38,10 +42,11 @@ class Client:
         timeout_seconds: float = 30,
         session: requests.Session | None = None,
     ) -> None:
-        self._transport = Transport(
-            credentials.base_url(base_url), credentials.token(token), timeout_seconds, session
-        )
+        url, key = credentials.base_url(base_url), credentials.token(token)
+        super().__init__(Transport(url, key, timeout_seconds, session))
         self.callbacks = Callbacks(self._transport)
+
+    verify_callback = staticmethod(verification.verify_callback)
 
     def __enter__(self) -> Self:
         return self
@@ -129,25 +134,99 @@ class Client:
         """The handle of a job handed in earlier, not looked up yet."""
         return JobHandle(self._transport, job_id)
 
-    def jobs(self, **filters: Any) -> Iterator[Job]:
-        """All jobs that match, newest first, fetched page by page as they are taken.
+    def jobs(
+        self,
+        *,
+        state: str | Iterable[str] | None = None,
+        task: str | None = None,
+        customer: str | None = None,
+        tag: str | None = None,
+        q: str | None = None,
+        created_after: datetime | str | None = None,
+        created_before: datetime | str | None = None,
+        id: str | Iterable[str] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Job]:
+        """All jobs that match, newest first, without results, fetched page by page as they are
+        taken.
 
-        Filters are those of `GET /v1/jobs`: state and id (lists too), task, customer, tag, q,
-        created_after and created_before (a datetime or RFC 3339); `limit` is the size of a page.
+        Filters are those of `GET /v1/jobs`: one of the states, of up to 100 ids; `q` is looked for
+        in task, customer and error; times are a datetime or RFC 3339. `limit` is the size of a
+        page, `cursor` the id of the job to go on behind.
 
         Raises:
             InvalidRequest
         """
+        states, ids = _listed(state), _listed(id)
+        if [] in (states, ids):
+            return iter(())  # none of none; the service would take it for no filter
         query = {
-            name: _rfc3339(value) if isinstance(value, datetime) else value
-            for name, value in filters.items()
+            "state": states,
+            "task": task,
+            "customer": customer,
+            "tag": tag,
+            "q": q,
+            "created_after": _time(created_after),
+            "created_before": _time(created_before),
+            "id": ids,
+            "cursor": cursor,
+            "limit": limit,
         }
-        while True:
-            page = self._transport.get("/v1/jobs", query).body
-            yield from page["jobs"]
-            if page["next_cursor"] is None:
-                return
-            query["cursor"] = page["next_cursor"]
+        return self._transport.pages("/v1/jobs", "jobs", query)
+
+    def as_completed(
+        self,
+        handles: Iterable[JobHandle],
+        timeout_seconds: float | None = None,
+        *,
+        on_progress: Callable[[Job], object] | None = None,
+    ) -> Iterator[JobHandle]:
+        """Each job once it has ended, whatever became of it: its `result()` tells.
+
+        `timeout_seconds` count from this call. `on_progress` gets the document of each, without
+        result, about once a second.
+
+        Raises:
+            JobTimeout: those that are left have not ended by then; they go on.
+        """
+        pending = Pending(self._transport, _deadline(timeout_seconds), on_progress)
+        for handle in handles:
+            pending.add(handle)
+        return as_completed(pending)
+
+    def map(
+        self,
+        task: str,
+        items: Iterable[Any],
+        *,
+        max_in_flight: int = 16,
+        customer: str | None = None,
+        timeout_seconds: float | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[Any]:
+        """The task's results for each of many params, in their order, each as soon as it is there.
+
+        Nothing is handed in before the first result is asked for, and never more than
+        `max_in_flight` jobs that have not ended; `items` are taken as they are needed. Jobs handed
+        in go on if the results are not taken. `timeout_seconds` are for all of it, and count from
+        this call. With `return_exceptions` the failures of single jobs (JobFailed, JobCanceled,
+        JobExpired, JobNotFound, InvalidRequest) stand in their places among the results.
+
+        Raises:
+            JobFailed, JobCanceled, InvalidRequest: in the place of a job, unless returned.
+            JobTimeout: the next result is not there in time.
+            AuthenticationFailed, RateLimited, ServiceUnavailable
+        """
+        if max_in_flight < 1:
+            raise InvalidRequest(f"max_in_flight is {max_in_flight}; it must be at least 1")
+        return InOrder(
+            lambda params: self.submit(task, params, customer=customer),
+            items,
+            Pending(self._transport, _deadline(timeout_seconds)),
+            max_in_flight=max_in_flight,
+            return_exceptions=return_exceptions,
+        ).results()
 
     def score(self, cust_id: str, *, timeout_seconds: float | None = None) -> Any:
         """The customer's latest finished score; while the first one is under way, waits for it.
@@ -161,42 +240,6 @@ class Client:
             self._handle(answer).result(timeout_seconds)
             answer = self._transport.get("/score", {"cust_id": cust_id})
         return answer.body
-
-    def tasks(self) -> list[dict[str, Any]]:
-        """The tasks the service runs, with the JSON Schemas of their params and results."""
-        tasks: list[dict[str, Any]] = self._transport.get("/v1/tasks").body["tasks"]
-        return tasks
-
-    def queues(self) -> list[dict[str, Any]]:
-        """What each queue holds, and whether it is paused. Needs an operator's token."""
-        queues: list[dict[str, Any]] = self._transport.get("/v1/queues").body["queues"]
-        return queues
-
-    def pause_queue(self, name: str) -> dict[str, Any]:
-        """Start no more jobs of a queue until it is resumed. Needs an operator's token.
-
-        Raises:
-            JobNotFound: there is no such queue.
-        """
-        return self._on_queue(name, "pause")
-
-    def resume_queue(self, name: str) -> dict[str, Any]:
-        """Start jobs of a queue again. Needs an operator's token.
-
-        Raises:
-            JobNotFound: there is no such queue.
-        """
-        return self._on_queue(name, "resume")
-
-    def status(self) -> dict[str, Any]:
-        """How the service says it is; needs no token."""
-        status: dict[str, Any] = self._transport.get("/status").body
-        return status
-
-    def _on_queue(self, name: str, action: str) -> dict[str, Any]:
-        path = f"/v1/queues/{quote(name, safe='')}/{action}"
-        queue: dict[str, Any] = self._transport.post(path).body
-        return queue
 
     def _submit(
         self, path: str, document: object, idempotency_key: str | None, wait_seconds: float
@@ -215,3 +258,17 @@ class Client:
 
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
+
+
+def _time(value: datetime | str | None) -> str | None:
+    return _rfc3339(value) if isinstance(value, datetime) else value
+
+
+def _listed(value: str | Iterable[str] | None) -> list[str] | None:
+    if value is None:
+        return None
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _deadline(timeout_seconds: float | None) -> float | None:
+    return None if timeout_seconds is None else time.monotonic() + timeout_seconds

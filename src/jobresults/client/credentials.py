@@ -15,15 +15,18 @@ def base_url(given: str | None) -> str:
     """The argument, else JOBRESULTS_URL, else the local service; without a slash at its end.
 
     Raises:
-        ClientError: it is no http or https URL.
+        ClientError: it is no http or https URL, or holds more than scheme, host, port and path.
     """
     url = given or os.environ.get("JOBRESULTS_URL") or _DEFAULT_URL
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        carries_secrets = parts.username is not None or parts.password is not None
     except ValueError:
-        usable = False
-    if not usable:
+        usable = carries_secrets = False
+    if carries_secrets:  # untold: messages and logs name the URL
+        raise ClientError("the base URL holds a user name or password; the token says who calls")
+    if not usable or parts.query or parts.fragment:
         raise ClientError(f"{url!r} is not the URL of a service, like {_DEFAULT_URL}")
     return url.rstrip("/")
 

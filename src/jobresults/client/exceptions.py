@@ -14,7 +14,7 @@ gives one
 ├── InvalidCallback          a callback that the service did not sign, or not just now
 ├── JobTimeout               the deadline passed; the job still waits or runs
 ├── RateLimited              429, until the deadline or with a Retry-After beyond it
-└── ServiceUnavailable       502, 503, 504, no connection or no answer, until the deadline
+└── ServiceUnavailable       408, 502, 503, 504, no connection or no answer, until the deadline
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ _BY_STATUS: dict[int, type[ClientError]] = {
     401: AuthenticationFailed,
     403: AuthenticationFailed,
     404: JobNotFound,
+    408: ServiceUnavailable,
     409: Conflict,
     410: JobExpired,
     413: InvalidRequest,
@@ -154,6 +155,8 @@ _BY_STATUS: dict[int, type[ClientError]] = {
     504: ServiceUnavailable,
 }
 
+_OF_A_JOB = (JobNotFound, JobExpired, JobFailed)
+
 
 def failure_of(status: int, document: object, retry_after_seconds: float | None) -> ClientError:
     """The exception for an answer that is not 2xx; `document` is its JSON, None if it has none."""
@@ -161,6 +164,9 @@ def failure_of(status: int, document: object, retry_after_seconds: float | None)
     if isinstance(document, dict):
         problem |= document
     kind = _BY_STATUS.get(status, ClientError)
+    if document is None and issubclass(kind, _OF_A_JOB):
+        # A proxy on the way, or another server: it knows nothing of jobs.
+        return ClientError(f"{_phrase(status)}, but not from the service", problem)
     if kind is JobFailed and problem.get("code") == "job_canceled":
         kind = JobCanceled
     detail = problem.get("detail") or problem.get("title") or _phrase(status)

@@ -17,11 +17,12 @@ _POLL_SECONDS = 25.0
 _PROGRESS_SECONDS = 1.0
 _DEFAULT_PAUSE_SECONDS = 1.0
 _FOLLOW_SECONDS = 1.0
+_LOG_LINES = 1_000
 
 
 class JobHandle:
     """A job by its `id`. Methods ask the service and may raise any ClientError; properties tell
-    what was last seen.
+    what was last seen, and ask if nothing was.
     """
 
     def __init__(self, transport: Transport, job_id: str, body: Job | None = None) -> None:
@@ -35,7 +36,7 @@ class JobHandle:
 
     @property
     def body(self) -> Job:
-        """The job's document, as in `GET /v1/jobs/{id}`; fetched if never seen."""
+        """The job's document, as in `GET /v1/jobs/{id}`."""
         return self._body if self._body is not None else self.refresh()
 
     @property
@@ -44,15 +45,29 @@ class JobHandle:
         progress: dict[str, Any] | None = self.body["progress"]
         return progress
 
-    def refresh(self) -> Job:
-        """See the job as it is now.
+    def refresh(self, wait_seconds: float = 0, *, deadline: float | None = None) -> Job:
+        """See the job as it is now; with `wait_seconds` as soon as it has ended, at the latest
+        after that time.
+
+        `deadline`, a `time.monotonic()`, ends the wait and all retries; by default the client's
+        timeout does, counted from the end of the wait.
 
         Raises:
             JobNotFound
         """
-        body: Job = self._transport.get(self._path).body
-        self._body = body
+        answer = self._transport.get(self._path, wait_seconds=wait_seconds, deadline=deadline)
+        body: Job = answer.body
+        self._see(body)
         return body
+
+    def _see(self, body: Job) -> None:
+        """Take over the job's document, read elsewhere."""
+        self._body = body
+
+    @property
+    def _seen_done(self) -> bool:
+        """Whether the job was seen to have ended; asks nobody."""
+        return self._body is not None and bool(self._body["done"])
 
     def status(self) -> str:
         """The state now: queued, running, succeeded, failed or canceled.
@@ -71,8 +86,9 @@ class JobHandle:
     ) -> Any:
         """Wait for the job to end and give what the task returned, be it None, 0 or false.
 
-        Without `timeout_seconds` this lasts as long as the job, but for a service out of reach no
-        longer than the client's timeout. `on_progress` gets the job's document about once a second.
+        `job.result(60)` waits at most 60 s. Without `timeout_seconds` this lasts as long as the
+        job, but for a service out of reach no longer than the client's timeout. `on_progress` gets
+        the job's document about once a second.
 
         Raises:
             JobFailed, JobCanceled, JobExpired, JobNotFound
@@ -89,7 +105,7 @@ class JobHandle:
             )
             if answer.status == 200:
                 return answer.body
-            self._body = answer.body
+            self._see(answer.body)
             if on_progress is not None:
                 on_progress(answer.body)
             pause = 0.0 if answer.held else answer.retry_after_seconds or _DEFAULT_PAUSE_SECONDS
@@ -141,7 +157,7 @@ class JobHandle:
             JobNotFound
         """
         body: Job = self._transport.post(f"{self._path}/cancel").body
-        self._body = body
+        self._see(body)
         return body
 
     def rerun(self) -> JobHandle:
@@ -154,15 +170,17 @@ class JobHandle:
         body = self._transport.post(f"{self._path}/rerun").body
         return JobHandle(self._transport, body["job_id"], body)
 
-    def _log_page(self, after: int | None) -> dict[str, Any]:
-        page: dict[str, Any] = self._transport.get(f"{self._path}/logs", {"after": after}).body
+    def _log_page(self, after: int | None, limit: int | None = None) -> dict[str, Any]:
+        query = {"after": after, "limit": limit}
+        page: dict[str, Any] = self._transport.get(f"{self._path}/logs", query).body
         return page
 
     def _follow(self, after: int | None) -> Iterator[dict[str, Any]]:
         while True:
-            page = self._log_page(after)
+            page = self._log_page(after, _LOG_LINES)
             yield from page["logs"]
             if page["complete"]:
                 return
             after = page["next_after"]
-            time.sleep(_FOLLOW_SECONDS)
+            if len(page["logs"]) < _LOG_LINES:
+                time.sleep(_FOLLOW_SECONDS)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import ssl
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import backoff
@@ -18,9 +21,13 @@ from urllib3.exceptions import HTTPError
 from jobresults.client.answer import Answer, content_of, read_answer
 from jobresults.client.exceptions import ClientError, InvalidRequest, ServiceUnavailable
 from jobresults.client.exchange import LEAST_SECONDS, Exchange
+from jobresults.client.punctuality import PunctualAdapter, until
 from jobresults.client.retry import pauses
 
 logger = logging.getLogger(__name__)
+
+# As when what is in front of the service restarts amid a handshake; all else of TLS is lasting.
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class _Bearer(AuthBase):
@@ -36,7 +43,9 @@ class _Bearer(AuthBase):
 
 
 class Transport:
-    """Sends requests; threads may share it, as each has its own Session unless one was given."""
+    """Sends requests; threads and forked processes may share it, as each has its own Session unless
+    one was given.
+    """
 
     def __init__(
         self,
@@ -93,6 +102,20 @@ class Transport:
             Exchange("POST", url, deadline, wait_seconds, content=content, headers=headers)
         )
 
+    def pages(self, path: str, member: str, query: Mapping[str, Any]) -> Iterator[Any]:
+        """The elements of all pages of a list, each page fetched when it is needed.
+
+        Raises:
+            ClientError
+        """
+        cursor: dict[str, Any] = {}
+        while True:
+            page = self.get(path, {**query, **cursor}).body
+            yield from page[member]
+            if page["next_cursor"] is None:
+                return
+            cursor = {"cursor": page["next_cursor"]}
+
     def close(self) -> None:
         """Close this thread's connections. Those of other threads close when the threads end."""
         if hasattr(self._local, "session"):
@@ -113,15 +136,23 @@ class Transport:
     def _attempt(self, exchange: Exchange) -> Answer:
         where = f"{exchange.method} {exchange.url}"
         wait = exchange.wait_seconds()
+        end = exchange.deadline + LEAST_SECONDS
+        handled = sys.exception()
         try:
-            with self._session().request(
-                **exchange.arguments(wait), auth=self._auth, allow_redirects=False, stream=True
-            ) as response:
-                content = content_of(response, exchange.deadline + LEAST_SECONDS)
-        except requests.exceptions.SSLError as error:
-            raise ClientError(f"{where}: no secure connection: {error}") from error
+            with (
+                until(end),
+                self._session().request(
+                    **exchange.arguments(wait), auth=self._auth, allow_redirects=False, stream=True
+                ) as response,
+            ):
+                content = content_of(response, end)
         except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
-            raise ServiceUnavailable(f"{where}: no answer: {error}") from error
+            cause = _cause(error, handled)
+            insecure = isinstance(error, requests.exceptions.SSLError)
+            if insecure and not isinstance(cause, _CUT_OFF):
+                raise ClientError(f"{where}: no secure connection: {cause}") from error
+            what = "it did not end in time" if time.monotonic() >= end else cause
+            raise ServiceUnavailable(f"{where}: no answer: {what}") from error
         except OSError as error:  # the root of requests' exceptions, and what it lets through
             raise ClientError(f"{where}: cannot be sent: {error}") from error
         return read_answer(response, content, wait)
@@ -129,8 +160,13 @@ class Transport:
     def _session(self) -> requests.Session:
         if self._given is not None:
             return self._given
-        if not hasattr(self._local, "session"):
+        # After a fork the parent's connections are there too: two readers of one socket would get
+        # each other's answers.
+        if getattr(self._local, "process_id", None) != os.getpid():
             self._local.session = requests.Session()
+            for scheme in ("http://", "https://"):
+                self._local.session.mount(scheme, PunctualAdapter())
+            self._local.process_id = os.getpid()
         session: requests.Session = self._local.session
         return session
 
@@ -145,6 +181,15 @@ def encode(value: object) -> bytes:
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"not JSON: {error}") from error
+
+
+def _cause(error: BaseException, handled: BaseException | None) -> BaseException:
+    """What requests and urllib3 have wrapped, each in its own words; `handled` is what the caller
+    was handling before.
+    """
+    while (below := error.__cause__ or error.__context__) is not None and below is not handled:
+        error = below
+    return error
 
 
 def _is_final(failure: Exception) -> bool:

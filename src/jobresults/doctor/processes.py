@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 from redis.exceptions import NoPermissionError
 
+from jobresults.alerts.phrases import plural
 from jobresults.doctor.findings import Finding, Subject, error, ok, warning
 from jobresults.doctor.ledger import opened
 from jobresults.errors import ConfigurationError, LedgerUnavailable, RedisUnavailable
 from jobresults.jobs import queues
 from jobresults.jobs.catalog import Catalog, load_catalog
-from jobresults.jobs.dispatch import count_workers, tasks_of_workers
+from jobresults.jobs.dispatch import count_workers, registered_workers
 from jobresults.jobs.overdue import overdue
 from jobresults.redis_store import Client, connect, is_alive
 from jobresults.settings import Settings
@@ -78,7 +79,8 @@ def _tasks_by_queue(settings: Settings) -> dict[str, frozenset[str]]:
 def _queue(client: Client, queue: str, tasks: frozenset[str]) -> Iterator[Finding]:
     known: list[frozenset[str]] = []
     try:
-        known = tasks_of_workers(client, queue)
+        serving = [worker for worker in registered_workers(client) if queue in worker.queues]
+        known = [worker.tasks for worker in serving if worker.tasks is not None]
         count = len(known)
     except RedisUnavailable as problem:
         if not isinstance(problem.__cause__, NoPermissionError):
@@ -94,7 +96,7 @@ def _queue(client: Client, queue: str, tasks: frozenset[str]) -> Iterator[Findin
         text = f"no worker of queue {queue} knows {', '.join(sorted(unknown))}"
         yield error("workers.tasks", text, "give workers this release and these tasks.modules")
     else:
-        yield ok("workers", f"queue {queue}: {count} workers")
+        yield ok("workers", f"queue {queue}: {plural(count, 'worker')}")
 
 
 def _paused(settings: Settings) -> frozenset[str]:

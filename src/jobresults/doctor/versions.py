@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
 
 from jobresults.doctor.findings import Finding, Subject, error, ok
 from jobresults.telemetry import identity
@@ -28,12 +29,17 @@ def check(_subject: Subject) -> Iterator[Finding]:
     except PackageNotFoundError:
         yield error("versions.installed", "jobresults is not installed", _INSTALL)
         return
-    wanted = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    wanted = [need for need in needs if need.name != "jobresults" and _is_for_a_service(need)]
     wrong = list(filter(None, (_problem(need.name, need) for need in wanted)))
     for text in wrong:
         yield error("versions.installed", text, _INSTALL)
     if not wrong:
         yield ok("versions.installed", f"all {len(wanted)} distributions are new enough")
+
+
+def _is_for_a_service(need: Any) -> bool:
+    extras = ("", "cli", "service")
+    return need.marker is None or any(need.marker.evaluate({"extra": name}) for name in extras)
 
 
 def _problem(name: str, need: object) -> str | None:

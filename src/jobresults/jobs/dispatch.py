@@ -11,16 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.client import Pipeline
-from rq import Queue
+from rq import Queue, Worker
 from rq.registry import StartedJobRegistry
 from rq.utils import utcparse
 from rq.worker import WorkerStatus
-from rq.worker_registration import WORKERS_BY_QUEUE_KEY, clean_worker_registry
+from rq.worker_registration import (
+    REDIS_WORKER_KEYS,
+    WORKERS_BY_QUEUE_KEY,
+    clean_worker_registry,
+)
 
 from jobresults.redis_store import Client, guarded
 
-# Where a worker's entry in RQ's register names the tasks it knows.
+# Where a worker's entry in RQ's register names the tasks it knows, and its release of this package.
 TASKS_FIELD = "jobresults_tasks"
+RELEASE_FIELD = "jobresults_release"
+_FIELDS = ("birth", "last_heartbeat", "state", "hostname", "queues", TASKS_FIELD, RELEASE_FIELD)
 
 _OURS = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,9})")
 
@@ -47,12 +53,19 @@ class Foreign:
 
 
 @dataclass(frozen=True)
-class SeenWorker:
-    """A worker as RQ's register tells of it. `heartbeat_age_seconds`: from its last heartbeat, by
-    its own clock, to now, by Redis' clock.
+class RegisteredWorker:
+    """A worker as RQ's register tells of it, times by its own clock. `heartbeat_age_seconds`: from
+    its last heartbeat to now, by Redis' clock. `tasks`, `release`: None if it is no worker of ours.
     """
 
+    name: str
+    host: str
+    release: str | None
     is_busy: bool
+    queues: tuple[str, ...]
+    tasks: frozenset[str] | None
+    started_at_ms: int
+    last_seen_at_ms: int
     heartbeat_age_seconds: float
 
 
@@ -158,9 +171,9 @@ def count_workers(client: Client, queue_name: str) -> int:
     return int(count)
 
 
-def look_at_workers(client: Client, queue_names: Sequence[str]) -> dict[str, list[SeenWorker]]:
-    """The workers that serve each of these queues, by RQ's own register; those whose lease is over
-    are none. Nothing is cleaned up on the way.
+def registered_workers(client: Client) -> list[RegisteredWorker]:
+    """The workers there are, by RQ's own register; those whose lease is over are none. Nothing is
+    cleaned up on the way.
 
     Raises:
         RedisUnavailable
@@ -168,44 +181,43 @@ def look_at_workers(client: Client, queue_names: Sequence[str]) -> dict[str, lis
     with guarded(client):
         with client.pipeline(transaction=False) as pipeline:
             pipeline.time()
-            for name in queue_names:
-                pipeline.smembers(WORKERS_BY_QUEUE_KEY % name)
-            (seconds, microseconds), *registers = pipeline.execute()
-        keys = sorted({key for register in registers for key in register})
+            pipeline.smembers(REDIS_WORKER_KEYS)
+            (seconds, microseconds), register = pipeline.execute()
+        keys = sorted(register)
         with client.pipeline(transaction=False) as pipeline:
             for key in keys:
-                pipeline.hmget(key, "birth", "state", "last_heartbeat")
+                pipeline.hmget(key, *_FIELDS)
             found: list[Any] = pipeline.execute()
     now_seconds = seconds + microseconds / 1e6
-    seen = {
-        key: SeenWorker(_is_busy(state), max(0.0, now_seconds - _timestamp(beat)))
-        for key, (birth, state, beat) in zip(keys, found, strict=True)
-        if birth is not None and beat is not None
-    }
-    return {
-        name: [seen[key] for key in register if key in seen]
-        for name, register in zip(queue_names, registers, strict=True)
-    }
+    entries = [
+        (key.decode(), dict(zip(_FIELDS, values, strict=True)))
+        for key, values in zip(keys, found, strict=True)
+    ]
+    return [
+        _registered(key, entry, now_seconds)
+        for key, entry in entries
+        if entry["birth"] is not None and entry["last_heartbeat"] is not None
+    ]
 
 
-def _is_busy(state: bytes | None) -> bool:
-    return state == WorkerStatus.BUSY.value.encode()
+def _registered(key: str, entry: dict[str, bytes | None], now_seconds: float) -> RegisteredWorker:
+    text = {name: None if value is None else value.decode() for name, value in entry.items()}
+    tasks, seen_ms = text[TASKS_FIELD], _milliseconds(text["last_heartbeat"] or "")
+    return RegisteredWorker(
+        name=key.removeprefix(Worker.redis_worker_namespace_prefix),
+        host=text["hostname"] or "",
+        release=text[RELEASE_FIELD],
+        is_busy=text["state"] == WorkerStatus.BUSY.value,
+        queues=tuple((text["queues"] or "").split(",")),
+        tasks=None if tasks is None else frozenset(json.loads(tasks)),
+        started_at_ms=_milliseconds(text["birth"] or ""),
+        last_seen_at_ms=seen_ms,
+        heartbeat_age_seconds=max(0.0, now_seconds - seen_ms / 1000),
+    )
 
 
-def _timestamp(text: bytes) -> float:
-    return utcparse(text.decode()).timestamp()
-
-
-def tasks_of_workers(client: Client, queue_name: str) -> list[frozenset[str]]:
-    """The tasks that each worker of a queue knows, of those that say so.
-
-    Raises:
-        RedisUnavailable
-    """
-    with guarded(client):
-        keys: Any = client.smembers(WORKERS_BY_QUEUE_KEY % queue_name)
-        told: list[Any] = [client.hget(key, TASKS_FIELD) for key in keys]
-    return [frozenset(json.loads(names)) for names in told if names is not None]
+def _milliseconds(text: str) -> int:
+    return round(utcparse(text).timestamp() * 1000)
 
 
 def drop_abandoned_executions(client: Client, queue_name: str, now_seconds: float) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import literal, select
 from jobresults.alerts import sinks
 from jobresults.alerts.standing import read_standing
 from jobresults.database import Database
-from jobresults.jobs.dispatch import look_at_workers
+from jobresults.jobs.dispatch import registered_workers
 from jobresults.jobs.queues import Census, QueueState
 from jobresults.maintenance.samples import Found
 from jobresults.redis_store import Client, info, ping
@@ -105,7 +105,9 @@ def _dependency(name: str, ask: Callable[[], object]) -> Look:
 def _workers(redis: Client, queues: Sequence[str]) -> Found:
     counts: dict[tuple[str, ...], float] = {}
     ages: dict[tuple[str, ...], float] = {}
-    for queue, seen in look_at_workers(redis, queues).items():
+    workers = registered_workers(redis)
+    for queue in queues:
+        seen = [worker for worker in workers if queue in worker.queues]
         for state, is_busy in (("busy", True), ("idle", False)):
             beats = [it.heartbeat_age_seconds for it in seen if it.is_busy is is_busy]
             counts[queue, state] = len(beats)

@@ -21,3 +21,10 @@ def escape(text: str) -> str:
 def escape_but_lines(text: str) -> str:
     """The same for a text of several lines: line feeds and tabs stay as they are."""
     return _BUT_LINES.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def escape_in_json(text: str) -> str:
+    """The JSON text with each control character in its strings as JSON's own escape; line feeds and
+    tabs can only be between them.
+    """
+    return _BUT_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -78,6 +78,16 @@ class TokenBody(BaseModel):
     expires_in: int = Field(description="Seconds from now")
 
 
+class WhoBody(BaseModel):
+    """Whose credentials they are, and what they allow."""
+
+    client: str = Field(description="Who owns the jobs submitted with them", examples=["user:ann"])
+    user_id: int | None = Field(description="Of the person; null for an API key")
+    scopes: list[Scope]
+    customers: list[str] | None = Field(description="The only ones they reach; null: all")
+    requests_per_second: float | None = Field(description="null: the installation's limit")
+
+
 class NewUserBody(RegisterBody):
     """An account that an admin makes."""
 

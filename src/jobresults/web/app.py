@@ -36,6 +36,8 @@ from jobresults.web import (
     tasks,
     users,
     webhook,
+    whoami,
+    workers,
 )
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
@@ -144,6 +146,8 @@ ROUTES = (
           {200: Answer("The queue, paused", bodies.QueueBody)}, (404,)),
     Route("POST", "/v1/queues/<name>/resume", queues.resume_queue, Scope.OPERATE,
           {200: Answer("The queue", bodies.QueueBody)}, (404,)),
+    # Workers
+    Route("GET", "/v1/workers", workers.list_workers, Scope.OPERATE, {200: Answer("The workers", bodies.WorkerList)}),
     # Alerts
     Route("GET", "/v1/alerts", alerts.list_alerts, Scope.OPERATE,
           {200: Answer("A page of alerts", alert_bodies.AlertPage)}, (400,), query=alert_bodies.AlertQuery),
@@ -167,6 +171,7 @@ ROUTES = (
     Route("POST", "/login", login.log_in, PUBLIC, {200: _TOKEN}, (*_BODY_PROBLEMS, 401, 404, 429, 503),
           body=account_bodies.LoginBody),
     Route("POST", "/logout", login.log_out, ANYONE_KNOWN, {204: _DONE}, (409,)),
+    Route("GET", "/v1/whoami", whoami.who_am_i, ANYONE_KNOWN, {200: Answer("Who calls", account_bodies.WhoBody)}),
     Route("GET", "/user/", users.list_users, Scope.ADMIN, {200: _USERS}, (400,), query=account_bodies.UserQuery),
     Route("POST", "/user/", users.create_user, Scope.ADMIN, {201: _USER}, (*_BODY_PROBLEMS, 409, 429),
           body=account_bodies.NewUserBody),

@@ -286,6 +286,25 @@ class QueueList(BaseModel):
     queues: list[QueueBody]
 
 
+class WorkerBody(BaseModel):
+    """A worker. What is null is not known: it holds jobs, and Redis' register has lost it."""
+
+    name: str
+    host: str | None
+    version: str | None = Field(description="Of this package; null for a worker that is not ours")
+    state: Literal["busy", "idle"]
+    queues: list[str] | None
+    job_ids: list[str] = Field(description="The jobs it holds, by the ledger")
+    started_at: datetime | None
+    last_seen_at: datetime | None = Field(description="Its latest heartbeat, by its own clock")
+
+
+class WorkerList(BaseModel):
+    """All workers, by name."""
+
+    workers: list[WorkerBody]
+
+
 class StatusBody(BaseModel):
     """How this process is. Details come from a check in the background."""
 

@@ -22,10 +22,11 @@ from rq.utils import now
 from rq.worker import WorkerStatus
 from rq.worker_registration import register
 
-from jobresults.jobs.dispatch import TASKS_FIELD, started_key
+from jobresults.jobs.dispatch import RELEASE_FIELD, TASKS_FIELD, started_key
 from jobresults.jobs.running import Claimed
 from jobresults.redis_store import Client, guarded
 from jobresults.settings import WorkerSettings
+from jobresults.telemetry import identity
 
 _SUSPENSION_SECONDS = 1.0
 
@@ -46,7 +47,7 @@ class Presence(Worker):
             log_job_description=False,
         )
         self._client = redis
-        self._tasks = json.dumps(sorted(tasks))
+        self._tasks, self._release = json.dumps(sorted(tasks)), identity.version()
         self._beat_seconds = settings.heartbeat_seconds
         self._lease_seconds = math.ceil(settings.lease_seconds)
         self._next_beat = 0.0
@@ -78,7 +79,8 @@ class Presence(Worker):
     def _note_birth(self, pipeline: Pipeline, *, busy: bool) -> None:
         """As RQ's `register_birth`, but never there for longer than a lease: RQ takes 90 s."""
         self.birth_date = self.last_heartbeat = now()
-        pipeline.hset(self.key, mapping={**self.serialize(), TASKS_FIELD: self._tasks})
+        ours = {TASKS_FIELD: self._tasks, RELEASE_FIELD: self._release}
+        pipeline.hset(self.key, mapping=self.serialize() | ours)
         self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE, pipeline)
 
     def note_started(self, pipeline: Pipeline, started: Sequence[Claimed]) -> None:

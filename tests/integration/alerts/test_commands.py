@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -92,11 +93,18 @@ def test_alerts_are_listed_shown_and_silenced(
     sample = {"title": "boom \x1b[2J", "task": "score", "frames": "in f\x07"}
     fingerprint = world.log("boom", count=3, sample=sample)
     world.log("other")
+
+    def table() -> list[str]:
+        return list(look("list", "-o", "table").stdout.splitlines())
+
     done = look("list", "--limit", "1")
     assert len(done.stdout.splitlines()) == 1
     assert "there are more" in done.stderr
-    (line,) = [line for line in look("list").stdout.splitlines() if fingerprint in line]
-    assert re.match(rf"{fingerprint}  open +error +3x  \S+ \S+Z  boom \\x1b\[2J$", line), line
+    (line,) = [line for line in table() if fingerprint in line]
+    assert re.match(rf"{fingerprint}  open +error +3  \S+ \S+Z  boom \\x1b\[2J$", line), line
+    listed = [json.loads(line) for line in look("list").stdout.splitlines()]
+    found = {it["fingerprint"]: (it["state"], it["severity"], it["count"]) for it in listed}
+    assert found[fingerprint] == ("open", "error", 3)
     shown = look("show", fingerprint).stdout
     assert "task        score" in shown
     assert "in f\\x07" in shown
@@ -111,15 +119,37 @@ def test_alerts_are_listed_shown_and_silenced(
     assert look("list", "--state", "open").stdout.count("\n") == 2
 
 
+def test_the_links_of_an_alert_can_be_opened(
+    look: Callable[..., Any], world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no browser there
+    monkeypatch.setenv("BROWSER", "")
+    world.now_ms = world.groups.clock_ms()
+    fingerprint = world.log("boom", sample={"job_id": "j"})
+
+    def opened(*arguments: str) -> Any:
+        return CliRunner().invoke(main, ["open", *arguments])
+
+    done = opened(fingerprint)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no link to runbook or sentry or logs or silence" in done.stderr
+    monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__LOGS_URL", "https://logs.example/{job_id}")
+    assert opened(fingerprint).stdout == "https://logs.example/j\n"
+    monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__RUNBOOK_URL", "https://runbooks.example/x")
+    assert opened(fingerprint).stdout == "https://runbooks.example/x\n"
+    assert opened(fingerprint, "--to", "logs").stdout == "https://logs.example/j\n"
+    assert opened("0" * 16).exit_code == 6
+
+
 def test_wrong_usage_says_what_is_wrong(look: Callable[..., Any], database: Database) -> None:
-    for arguments, words in (
-        (("silence", "--for", "1h"), "at least one of fingerprint, task and customer"),
-        (("silence", "--task", "x", "--for", "soon"), "ttl: give seconds, or a number with"),
-        (("unsilence", "unknown"), "no such silence"),
-        (("show", "unknown"), "no such alert"),
+    for arguments, words, code in (
+        (("silence", "--for", "1h"), "at least one of fingerprint, task and customer", 1),
+        (("silence", "--task", "x", "--for", "soon"), "ttl: give seconds, or a number with", 1),
+        (("unsilence", "unknown"), "no such silence", 6),
+        (("show", "unknown"), "no such alert", 6),
     ):
         done = look(*arguments)
-        assert (done.exit_code, words in done.stderr) == (1, True), done.stderr
+        assert (done.exit_code, words in done.stderr) == (code, True), done.stderr
 
 
 def test_a_test_goes_to_every_sink(alerts: Command, redis_url: str) -> None:
@@ -164,5 +194,5 @@ def test_a_test_without_a_relay_or_a_sink_says_so(alerts: Command) -> None:
 
 def test_a_test_without_redis_says_so(alerts: Command) -> None:
     done = alerts("test", **SINKS, REDIS__URL="redis://127.0.0.1:1/0")
-    assert done.returncode == 1
+    assert done.returncode == 7
     assert done.stderr.startswith("Error: redis: ConnectionError")

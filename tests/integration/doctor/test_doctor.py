@@ -283,7 +283,7 @@ def test_workers_and_maintenance_are_found(shared_service: Service) -> None:
     eventually(alive, "maintenance has let itself be seen")
     found = examine(subject, 30, [("workers", processes.check_workers)])
     assert [(it.level.value, it.text) for it in found] == [
-        ("ok", "queue default: 1 workers"),
+        ("ok", "queue default: 1 worker"),
         ("error", "no worker serves queue unserved, which unserved would run in"),
     ]
     more = of_service(

@@ -174,9 +174,11 @@ def test_workers_are_those_in_the_register_whose_lease_is_not_over(
     redis = driver.redis
     redis.sadd("rq:workers:default", "rq:worker:a", "rq:worker:b", "rq:worker:c", "rq:worker:dead")
     redis.sadd("rq:workers:unserved", "rq:worker:b")
+    redis.sadd("rq:workers", "rq:worker:a", "rq:worker:b", "rq:worker:c", "rq:worker:dead")
     for name, state, age_seconds in (("a", "busy", 3), ("b", "idle", 1), ("c", "idle", 20)):
         beat = time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(time.time() - age_seconds))
-        fields = {"birth": beat, "state": state, "last_heartbeat": beat}
+        queues = "default,unserved" if name == "b" else "default"
+        fields = {"birth": beat, "state": state, "last_heartbeat": beat, "queues": queues}
         redis.hset(f"rq:worker:{name}", mapping=fields)
     redis.zadd("rq:wip:default", {"over:1": 1})
     found = looker.look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,24 +53,28 @@ def test_the_first_admin_is_made_and_looked_after_by_commands(ledger: Database) 
     assert bob is not None
     assert (bob.person.role, bob.generation) == (Role.OPERATOR, 3)
     assert Passwords().is_right(bob.password_hash, "another one")
-    lines = run("user", "list").stdout.splitlines()
+    lines = run("user", "list", "-o", "table").stdout.splitlines()
     assert [line.split()[1] for line in lines] == ["name", "ann", "bob"]
-    assert [line.split()[-1] for line in lines[1:]] == ["active", "disabled"]
+    assert [line.split()[-1] for line in lines[1:]] == ["no", "yes"]
     run("user", "enable", "bob")
-    assert "disabled" not in run("user", "list").stdout
+    listed = [json.loads(line) for line in run("user", "list").stdout.splitlines()]
+    assert [(it["name"], it["role"], it["disabled"]) for it in listed] == [
+        ("ann", "admin", False),
+        ("bob", "operator", False),
+    ]
 
 
 def test_what_cannot_be_is_refused_with_a_reason(ledger: Database) -> None:
     run("user", "create", "ann", "--role", "admin", "--password", PASSWORD)
     refusals = {
-        ("create", "ann", "--password", PASSWORD): "a user of this name",
-        ("create", "bob", "--password", "short"): "password: 8 to 256",
-        ("create", "b b", "--password", PASSWORD): "name: 1 to 64",
-        ("disable", "bob"): "user not found",
-        ("set-role", "ann", "viewer"): "last active admin",
+        ("create", "ann", "--password", PASSWORD): ("a user of this name", 1),
+        ("create", "bob", "--password", "short"): ("password: 8 to 256", 1),
+        ("create", "b b", "--password", PASSWORD): ("name: 1 to 64", 1),
+        ("disable", "bob"): ("user not found", 6),
+        ("set-role", "ann", "viewer"): ("last active admin", 1),
     }
-    for arguments, reason in refusals.items():
-        assert reason in run("user", *arguments, exit_code=1).stderr
+    for arguments, (reason, code) in refusals.items():
+        assert reason in run("user", *arguments, exit_code=code).stderr
 
 
 def test_keys_are_listed_rotated_and_revoked_by_their_prefix(ledger: Database) -> None:
@@ -81,12 +86,14 @@ def test_keys_are_listed_rotated_and_revoked_by_their_prefix(ledger: Database) -
     ring = KeyRing(ledger)
     assert ring.authenticate(old) == ring.authenticate(new)
     assert ring.authenticate(new).customers == {"a", "b"}
-    listed = run("api-key", "list", "--client", "shop").stdout
+    listed = run("api-key", "list", "--client", "shop", "-o", "table").stdout
     assert [line.split()[0] for line in listed.splitlines()] == ["key", prefix, new[:15]]
     assert old not in listed
+    first = json.loads(run("api-key", "list", "--client", "shop").stdout.splitlines()[0])
+    assert (first["prefix"], first["customers"], first["revoked_at"]) == (prefix, ["a", "b"], None)
     run("api-key", "revoke", prefix)
     with pytest.raises(Unauthenticated):
         KeyRing(ledger).authenticate(old)
-    assert "no such API key" in run("api-key", "rotate", prefix, exit_code=1).stderr
-    assert "no such API key" in run("api-key", "revoke", "jr_0", exit_code=1).stderr
-    assert len(run("api-key", "list", "--client", "nobody").stdout.splitlines()) == 1
+    assert "no such API key" in run("api-key", "rotate", prefix, exit_code=6).stderr
+    assert "no such API key" in run("api-key", "revoke", "jr_0", exit_code=6).stderr
+    assert run("api-key", "list", "--client", "nobody").stdout == ""

@@ -38,7 +38,7 @@ def local_service(directory: Path, service: ScriptedService) -> ScriptedService:
 
 
 def get() -> Result:
-    return CliRunner().invoke(main, ["get", "some-job"])
+    return CliRunner().invoke(main, ["get", "019a0000-0000-7000-8000-000000000000"])
 
 
 def test_what_runs_in_this_directory_is_called_with_its_key(local_service: ScriptedService) -> None:

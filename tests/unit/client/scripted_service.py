@@ -15,19 +15,22 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. `content` wins over `body`; a `held` one comes when the wait asked for is over;
-    of a `torn` one only the first half is sent, of a `dropped` one nothing; `piece_seconds` pass
-    after each byte.
+    """An answer. `content` wins over `body`; a `held` one comes when the wait asked for is over,
+    or so many seconds; of a `torn` one only the first half is sent, of a `dropped` one nothing;
+    after a `last` one the connection is cut without a word; `piece_seconds` pass after each byte
+    of the body, `head_too`: of the header, too.
     """
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
-    held: bool = False
+    held: bool | float = False
     torn: bool = False
     dropped: bool = False
+    last: bool = False
     piece_seconds: float = 0.0
+    head_too: bool = False
 
     def payload(self) -> bytes:
         return json.dumps(self.body).encode() if self.content is None else self.content
@@ -60,6 +63,7 @@ class ScriptedService:
 
     def __init__(self) -> None:
         self.received: list[Received] = []
+        self.reading_seconds = 0.0  # for each 1 MB of a body
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
         self.stopping = threading.Event()
@@ -101,9 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._request()
         reply = self.server.service.next_reply(request)
         if reply.held:
-            self.server.service.stopping.wait(request.wait_seconds)
+            longest = request.wait_seconds if reply.held is True else reply.held
+            self.server.service.stopping.wait(min(request.wait_seconds, longest))
         request.answered_at = time.monotonic()
-        self.close_connection = reply.dropped or reply.torn
+        self.close_connection = reply.dropped or reply.torn or reply.last
         if not reply.dropped:
             self._answer(reply)
 
@@ -120,10 +125,20 @@ class _Handler(BaseHTTPRequestHandler):
             path=parts.path,
             query=parse_qs(parts.query),
             headers=dict(self.headers),
-            content=self.rfile.read(int(self.headers.get("Content-Length", 0))),
+            content=self._content(int(self.headers.get("Content-Length", 0))),
             connection=self.client_address,
             received_at=received_at,
         )
+
+    def _content(self, length: int) -> bytes:
+        content = b""
+        while len(content) < length:
+            self.server.service.stopping.wait(self.server.service.reading_seconds)
+            piece = self.rfile.read(min(1_000_000, length - len(content)))
+            if not piece:
+                break
+            content += piece
+        return content
 
     def _answer(self, reply: Reply) -> None:
         payload = reply.payload()
@@ -136,8 +151,12 @@ class _Handler(BaseHTTPRequestHandler):
         }
         for name, value in headers.items():
             self.send_header(name, value)
-        self.end_headers()
-        self._send(payload[: len(payload) // 2] if reply.torn else payload, reply.piece_seconds)
+        sent = payload[: len(payload) // 2] if reply.torn else payload
+        if reply.head_too:
+            sent = b"".join([*self._headers_buffer, b"\r\n", sent])  # type: ignore[attr-defined]
+        else:
+            self.end_headers()
+        self._send(sent, reply.piece_seconds)
 
     def _send(self, payload: bytes, piece_seconds: float) -> None:
         size = 1 if piece_seconds else len(payload) or 1

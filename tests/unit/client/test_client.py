@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from jobresults import Client
+from jobresults import Client, verify_callback
 from jobresults.client import InvalidRequest, JobNotFound
+from jobresults.web.bodies import ListQuery
 from tests.unit.client.scripted_service import Reply, ScriptedService
 
 Job = dict[str, Any]
@@ -124,6 +126,29 @@ def test_jobs_are_read_page_by_page_as_they_are_taken(
         "limit": ["2"],
     }
     assert second == {**first, "cursor": ["b"]}
+
+
+def test_every_filter_of_the_list_is_offered() -> None:
+    offered = set(inspect.signature(Client.jobs).parameters) - {"self"}
+    assert offered == set(ListQuery.model_fields)
+
+
+@pytest.mark.parametrize("nothing", [{"id": []}, {"state": ()}])
+def test_a_choice_of_nothing_finds_nothing(
+    client: Client, service: ScriptedService, nothing: dict[str, Any]
+) -> None:
+    assert list(client.jobs(**nothing)) == []
+    assert service.received == []
+
+
+def test_workers_are_read(client: Client, service: ScriptedService) -> None:
+    service.replies(Reply(200, {"workers": [{"name": "w-1"}]}))
+    assert client.workers() == [{"name": "w-1"}]
+    assert service.received[0].path == "/v1/workers"
+
+
+def test_a_client_verifies_callbacks_as_the_function_does() -> None:
+    assert Client.verify_callback is verify_callback
 
 
 def test_the_latest_score_is_read(client: Client, service: ScriptedService) -> None:

@@ -72,8 +72,24 @@ def test_a_token_no_header_can_carry_is_refused_untold(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://host", "http://", "http://host:many", "/x"]
+    "url",
+    [
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http://host:many",
+        "/x",
+        "http://h?a=b",
+        "http://h#a",
+    ],
 )
 def test_a_base_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ClientError, match="is not the URL of a service"):
         Client(url)
+
+
+@pytest.mark.parametrize("url", ["https://eve:hunter2@host", "https://hunter2@host/path"])
+def test_a_base_url_with_a_secret_is_refused_untold(url: str) -> None:
+    with pytest.raises(ClientError, match="the token says who calls") as caught:
+        Client(url)
+    assert "hunter2" not in str(caught.value)

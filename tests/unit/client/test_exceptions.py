@@ -38,6 +38,7 @@ KINDS = [
         (403, "forbidden", AuthenticationFailed),
         (404, "not_found", JobNotFound),
         (405, "method_not_allowed", ClientError),
+        (408, "body_too_slow", ServiceUnavailable),
         (409, "conflict", Conflict),
         (410, "result_expired", JobExpired),
         (413, "payload_too_large", InvalidRequest),
@@ -91,6 +92,16 @@ def test_an_answer_without_a_problem_document_is_told_by_its_status(
     with pytest.raises(ClientError) as caught:
         client.status()
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("status", [404, 410, 424])
+def test_what_a_proxy_says_is_nothing_about_a_job(
+    client: Client, service: ScriptedService, status: int
+) -> None:
+    service.replies(Reply(status, content=b"<html>no such place</html>"))
+    with pytest.raises(ClientError, match="not from the service") as caught:
+        client.job("j1").result()
+    assert type(caught.value) is ClientError
 
 
 def test_a_status_nobody_knows_is_told(client: Client, service: ScriptedService) -> None:

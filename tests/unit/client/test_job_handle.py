@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobresults import Client
-from jobresults.client import Conflict, JobCanceled, JobFailed, JobTimeout, job_handle
+from jobresults.client import Conflict, JobCanceled, JobFailed, JobTimeout, answer, job_handle
 from tests.unit.client.scripted_service import Reply, ScriptedService
 
 Job = dict[str, Any]
@@ -62,6 +62,14 @@ def test_a_job_that_does_not_end_in_time_goes_on(
     with pytest.raises(JobTimeout, match="job j1 is still queued; it goes on"):
         client.job("j1").result(timeout_seconds=0.5)
     assert service.received[0].wait_seconds <= 0.5
+
+
+def test_a_service_that_waits_less_than_it_was_asked_to_is_asked_again_at_once(
+    client: Client, service: ScriptedService, queued: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "_HELD_SECONDS", 0.1)
+    service.replies(Reply(202, queued, {"Retry-After": "60"}, held=0.2), Reply(200, 1))
+    assert client.job("j1").result(30) == 1
 
 
 def test_without_patience_the_service_is_asked_once(
@@ -131,11 +139,22 @@ def test_log_lines_are_followed_until_the_job_ends(
     )
     lines = client.job("j1").logs(follow=True)
     assert [line["seq"] for line in lines] == [1, 2, 3]
+    page = {"limit": ["1000"]}
     assert [request.query for request in service.received] == [
-        {},
-        {"after": ["2"]},
-        {"after": ["2"]},
+        page,
+        {**page, "after": ["2"]},
+        {**page, "after": ["2"]},
     ]
+
+
+def test_full_pages_of_log_lines_are_read_without_a_pause(
+    client: Client, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_handle, "_FOLLOW_SECONDS", 3600)
+    lines = [{"seq": number} for number in range(1_000)]
+    full = Reply(200, {"logs": lines, "next_after": 1_000, "complete": False})
+    service.replies(full, Reply(200, {"logs": [], "next_after": 1_000, "complete": True}))
+    assert list(client.job("j1").logs(follow=True)) == lines
 
 
 def test_the_timeline_is_read(client: Client, service: ScriptedService) -> None:

@@ -5,6 +5,8 @@ import inspect
 import json
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,13 +21,14 @@ from requests.adapters import HTTPAdapter
 
 from jobresults import Client
 from jobresults.client import ClientError, Conflict, RateLimited, ServiceUnavailable, exchange
+from tests.services.process import unmeasured
 from tests.unit.client.scripted_service import Reply, ScriptedService
 
 Job = dict[str, Any]
 OK = Reply(200, {"success": "OK"})
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_a_passing_failure_is_retried(
     client: Client, service: ScriptedService, status: int
 ) -> None:
@@ -118,13 +121,49 @@ def test_a_slow_answer_that_ends_in_time_is_read(client: Client, service: Script
     assert client.status() == {"success": "OK"}
 
 
-def test_an_answer_that_trickles_past_the_deadline_is_given_up(service: ScriptedService) -> None:
-    service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05))
+@pytest.mark.parametrize("head_too", [False, True], ids=["body", "header"])
+def test_an_answer_that_trickles_past_the_deadline_is_given_up(
+    service: ScriptedService, head_too: bool
+) -> None:
+    service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05, head_too=head_too))
     with (
         Client(service.url, timeout_seconds=0.2) as client,
         pytest.raises(ServiceUnavailable, match="did not end in time"),
     ):
         client.status()
+    assert len(service.received) == 1
+
+
+def test_so_is_one_that_comes_through_a_proxy(
+    service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in {"http_proxy": service.url, "no_proxy": "", "NO_PROXY": ""}.items():
+        monkeypatch.setenv(name, text)
+    service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05, head_too=True))
+    with (
+        Client("http://jobs.example", timeout_seconds=0.2) as client,
+        pytest.raises(ServiceUnavailable, match="did not end in time"),
+    ):
+        client.status()
+
+
+def test_so_is_one_on_connections_of_the_callers_own(service: ScriptedService) -> None:
+    service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05))
+    with (
+        requests.Session() as session,
+        Client(service.url, timeout_seconds=0.2, session=session) as client,
+        pytest.raises(ServiceUnavailable, match="did not end in time"),
+    ):
+        client.status()
+
+
+def test_a_long_upload_that_makes_headway_is_not_cut_off(
+    client: Client, service: ScriptedService, queued: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "_CONNECT_SECONDS", 0.3)
+    service.reading_seconds = 0.05
+    service.replies(Reply(202, queued))
+    client.submit("score", "x" * 20_000_000)
     assert len(service.received) == 1
 
 
@@ -164,6 +203,43 @@ def test_nobody_listening_is_a_service_unavailable() -> None:
             client.status()
 
 
+def test_a_handshake_that_is_cut_off_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        calls = []
+
+        def hang_up() -> None:
+            for _ in range(2):
+                connection, _address = listener.accept()
+                calls.append(connection.recv(10_000))
+                connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        client = Client(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=2)
+        with pytest.raises(ServiceUnavailable):
+            client.status()
+        thread.join()
+    assert len(calls) == 2
+
+
+def test_an_insecure_connection_is_not_tried_again(service: ScriptedService) -> None:
+    client = Client(service.url.replace("http:", "https:"))
+    with pytest.raises(ClientError, match="no secure connection") as caught:
+        client.status()
+    assert not caught.value.retryable
+
+
+def test_the_reason_told_is_not_what_the_caller_was_handling() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        client = Client(f"http://127.0.0.1:{unused.getsockname()[1]}", timeout_seconds=0)
+        try:
+            raise KeyError("of the caller")
+        except KeyError:
+            with pytest.raises(ServiceUnavailable, match=r"no answer: .*refused"):
+                client.status()
+
+
 def test_retries_are_logged_below_warning(
     client: Client, service: ScriptedService, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,6 +275,35 @@ def test_threads_share_a_client_but_no_connection(service: ScriptedService) -> N
             done.result()
     assert len(service.received) == 20
     assert len({request.connection for request in service.received}) == 4
+
+
+FORKS = """
+import os, sys
+from jobresults import Client
+
+client = Client(sys.argv[1])
+client.status()
+child = os.fork()
+for _ in range(2):
+    assert client.status() == {"success": "OK"}
+if not child:
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_after_a_fork_parent_and_child_share_no_connection(service: ScriptedService) -> None:
+    service.replies(OK)
+    run = subprocess.run(
+        [sys.executable, "-c", FORKS, service.url],
+        env=unmeasured(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(service.received) == 5
+    assert len({request.connection for request in service.received}) == 2
 
 
 def test_a_session_given_is_used_and_left_open(service: ScriptedService) -> None:

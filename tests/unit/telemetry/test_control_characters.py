@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobresults.telemetry.control_characters import escape
+from jobresults.telemetry.control_characters import escape, escape_in_json
 
 
 def test_line_breaks_terminal_codes_and_overrides_become_visible() -> None:
@@ -25,3 +27,11 @@ def test_the_result_is_one_line_of_valid_utf8(text: str) -> None:
     assert len(escaped.splitlines()) <= 1
     assert escaped.encode().decode() == escaped
     assert escape(escaped) == escaped
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_stays_the_same_json_on_lines_that_command_nothing(text: str) -> None:
+    escaped = escape_in_json(json.dumps({"text": text}, indent=2, ensure_ascii=False))
+
+    assert json.loads(escaped) == {"text": text}
+    assert len(escaped.splitlines()) == 3

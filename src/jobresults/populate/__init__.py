@@ -1,0 +1,1 @@
+"""Load on a service, every answer checked; as light as the client, on which it stands."""
