@@ -153,6 +153,10 @@ def _without_grammar(words: list[str]) -> list[str]:
 def _jobresults(arguments: list[str]) -> None:
     command: click.Command = main
     parent = None
+    before = ["", *arguments]
+    # What standard input would bring.
+    brought = ["{}" if name == "--data" else _ID for name in before]
+    arguments = [brought[at] if word == "-" else word for at, word in enumerate(arguments)]
     while isinstance(command, click.Group):
         name, *arguments = arguments
         parent = click.Context(command, parent=parent, info_name=name)
