@@ -28,9 +28,11 @@ FILE = Path(__file__).with_name("terminal.svg")
 # What is typed, in this order. Behind `JOB` stands the id of the job that was submitted last.
 COMMANDS = (
     "jobresults submit greet -p name=Ann --wait",
-    "jobresults submit export -p rows=4000 -p pause_seconds=0.05 --wait",
+    "jobresults submit export -p rows=4000 -p pause_seconds=0.05 --customer ann --wait",
+    "jobresults logs JOB",
     "jobresults submit export -p rows=0",
-    "jobresults queues list",
+    "jobresults list --limit 5",
+    "jobresults workers",
     "jobresults doctor",
 )
 COLUMNS, ROWS = 120, 40
