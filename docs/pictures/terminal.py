@@ -29,7 +29,7 @@ FILE = Path(__file__).with_name("terminal.svg")
 COMMANDS = (
     "jobresults submit greet -p name=Ann --wait",
     "jobresults submit export -p rows=4000 -p pause_seconds=0.05 --customer ann --wait",
-    "jobresults logs JOB",
+    "jobresults logs $JOB_ID",
     "jobresults submit export -p rows=0",
     "jobresults list --limit 5",
     "jobresults workers",
@@ -165,7 +165,7 @@ def record(directory: Path, environ: dict[str, str]) -> list[list[tuple[str, Sty
     lines: list[list[tuple[str, Style]]] = []
     job = ""
     for command in COMMANDS:
-        typed_command = re.sub(r"\bJOB\b", job, command)
+        typed_command = command.replace("$JOB_ID", job)
         lines.append([("$", ("prompt",)), *((letter, ("bold",)) for letter in f" {typed_command}")])
         screen, bars = Screen(), list[list[tuple[str, Style]]]()
         for text in typed(typed_command, directory, environ):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import runpy
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 from tests.architecture.test_documents import DOCUMENTS, ROOT
 from tests.documents.conftest import HTTP, README, TASKS
 from tests.support.console_sessions import steps_in
-from tests.support.documented_commands import check, commands_of_page
+from tests.support.documented_commands import check, commands_in, commands_of_page
 
 RUN = {README, TASKS, HTTP}  # by tests/documents/test_pages.py
 CHECKED = [
@@ -72,7 +71,8 @@ def test_every_python_block_compiles() -> None:
 def test_every_recorded_command_could_be_run() -> None:
     recording = runpy.run_path(str(ROOT / "docs/pictures/terminal.py"))
     for command in recording["COMMANDS"]:
-        check(shlex.split(command))
+        (words,) = commands_in(f"```console\n$ {command}\n```")
+        check(words)
 
 
 def test_pictures_fetch_nothing_and_tell_no_path_of_a_machine() -> None:

@@ -49,7 +49,20 @@ STANDING_FOR = {
 # Of Prometheus, Alertmanager and each process' own port.
 _OTHER_PATHS = {"9090": {"/-/ready"}, "9093": {"/-/ready"}, "9100": {"/metrics", "/live", "/ready"}}
 _PLAIN = {
-    *("base64", "cat", "createdb", "df", "dropdb", "du", "echo", "export", "grep", "od", "openssl"),
+    *(
+        "base64",
+        "cat",
+        "createdb",
+        "df",
+        "dropdb",
+        "du",
+        "echo",
+        "eval",
+        "export",
+        "grep",
+        "od",
+        "openssl",
+    ),
     *("pg_dump", "pg_restore", "pip", "printf", "sed", "sleep", "tail", "tr"),
 }
 _KEYWORDS = {"do", "done", "else", "fi", "if", "then", "until", "while", "{", "}", "!"}
