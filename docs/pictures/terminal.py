@@ -206,8 +206,10 @@ def _color(number: int) -> str:
     return "#" + "".join(f"{levels[place]:02x}" for place in places)
 
 
-def draw(lines: list[list[tuple[str, Style]]]) -> str:
-    """The session as a picture: dark in light pages too, as terminals are; no font is fetched."""
+def draw(lines: list[list[tuple[str, Style]]], home: str) -> str:
+    """The session as a picture: dark in light pages too, as terminals are; no font is fetched. The
+    directory it ran in is a `~`.
+    """
     width = round(2 * _LEFT + COLUMNS * _WIDTH)
     height = _TOP + len(lines) * _HEIGHT + 8
     names = {name for line in lines for _, style in line for name in style if name[1:].isdigit()}
@@ -222,7 +224,7 @@ def draw(lines: list[list[tuple[str, Style]]]) -> str:
     for number, line in enumerate(lines):
         column, y = 0, _TOP + number * _HEIGHT
         for style, cells in groupby(line, key=lambda cell: cell[1]):
-            text = _plain(list(cells))
+            text = _plain(list(cells)).replace(home, "~")
             # Some renderers drop leading spaces, so none are drawn.
             column, text = column + len(text) - len(text.lstrip()), text.lstrip()
             if text:
@@ -246,6 +248,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="jr-recording-") as place:
         with service(Path(place)) as callers:
             session = record(Path(place), callers)
-        picture = draw(session).replace(place, "~")
+        picture = draw(session, place)
     FILE.write_text(picture)
     print(f"{FILE.relative_to(ROOT)}: {len(session)} lines")

@@ -81,7 +81,8 @@ class InvalidRequest(ClientError):
 
     def __str__(self) -> str:
         lines = [f"{problem.get('path')}: {problem.get('message')}" for problem in self.problems]
-        return "\n  ".join([super().__str__(), *lines])
+        new = [line for line in lines if line not in self.detail]
+        return "\n  ".join([super().__str__(), *new])
 
 
 class Conflict(ClientError):
