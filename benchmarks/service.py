@@ -81,9 +81,11 @@ class Service:
         ) as processes:
             if "web" in roles:
                 web = processes[roles.index("web")]
-                ready = lambda: load.status(self.port, "/status/ready") == 200  # noqa: E731
-                until(ready, "the web process serves", web)
+                until(self._is_ready, "the web process serves", web)
             yield processes
+
+    def _is_ready(self) -> bool:
+        return load.status(self.port, "/status/ready") == 200
 
     def _command(self, role: Role) -> list[str]:
         command = [sys.executable, "-m", "jobresults.cli.main", role]

@@ -10,6 +10,7 @@ from jobresults.web import metric_files  # noqa: E402
 
 metric_files.install()  # before anything declares a metric
 
+import gc  # noqa: E402
 import importlib  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
@@ -77,6 +78,7 @@ def main() -> None:
 
     gevent.signal_handler(signal.SIGTERM, stop)
     gevent.signal_handler(signal.SIGINT, stop)
+    gc.freeze()  # as gunicorn's workers do
     server.serve_forever()
 
 
