@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from jobresults.cli.main import main
+from jobresults.cli.populate import interrupts_counted
 from jobresults.cli.populate_progress import Rates, line, table
 from jobresults.populate.page import page_of
 from jobresults.populate.run import Progress
@@ -116,14 +117,18 @@ def test_an_interrupted_load_ends_what_is_under_way_and_reports(
             seen += os.read(main_end, 65_536)
             return b"verified" in seen and b"succeeded" in seen
 
-        eventually(loads, "a live table is shown")
-        process.send_signal(number)
-        # Else its writes to the terminal would block.
-        drained = subprocess.Popen(["cat"], stdin=main_end, stdout=subprocess.DEVNULL)
-        stdout, _ = process.communicate(timeout=60)
-        drained.kill()
-        drained.wait()
-        os.close(main_end)
+        try:
+            eventually(loads, "a live table is shown")
+            process.send_signal(number)
+            # Else its writes to the terminal would block.
+            with subprocess.Popen(["cat"], stdin=main_end, stdout=subprocess.DEVNULL) as drained:
+                try:
+                    stdout, _ = process.communicate(timeout=60)
+                finally:
+                    drained.kill()
+        finally:
+            process.kill()
+            os.close(main_end)
     assert process.returncode == 130
     printed = json.loads(stdout)
     report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
@@ -132,6 +137,17 @@ def test_an_interrupted_load_ends_what_is_under_way_and_reports(
     assert report["audit"]["asked"] == report["jobs"]["accepted"] > 0
     assert report["audit"]["unfinished"] == 0
     assert report["jobs"]["accepted"] == sum(report["jobs"]["ended"].values())
+
+
+def test_interrupts_are_counted_not_raised_until_there_is_nothing_left_to_end() -> None:
+    with interrupts_counted() as interrupts:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+        assert interrupts() == 3
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_progress_is_a_line_or_a_table() -> None:

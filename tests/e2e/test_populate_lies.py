@@ -17,7 +17,7 @@ from jobresults.populate.caller import Caller
 from jobresults.populate.orders import SCORE
 from jobresults.populate.pace import MIX
 from jobresults.populate.report import exit_code
-from jobresults.populate.run import Options, Outcome, run
+from jobresults.populate.run import Options, Outcome, Progress, run
 from tests.services.lying_proxy import Lie, LyingProxy, changed, with_header
 from tests.services.scripted_http import Answer, Request
 from tests.services.stack import Stack
@@ -289,3 +289,24 @@ def test_jobs_that_do_not_end_are_named(stack: Stack) -> None:
     assert outcome.audit.is_complete
     assert len(outcome.audit.unfinished) == 1
     assert exit_code(outcome) == 5
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_each_interrupt_ends_what_goes_on(stack: Stack, most: int) -> None:
+    phases = ["load", "waiting for what is under way", "audit"][:most]
+    options = Options(seed=1, rate=50, task="unserved", params={}, mix={"poll": 1})
+    options = replace(options, drain_seconds=3_600)  # in which the test would time out
+    interrupts = 0
+
+    def show(progress: Progress) -> None:
+        nonlocal interrupts
+        if progress.phase in phases and progress.figures.accepted:
+            interrupts = 1 + phases.index(progress.phase)
+
+    with canceled_at_the_end(stack, "unserved"):
+        outcome = run(Caller(stack.url, stack.key), "of tests", options, show, lambda: interrupts)
+    assert outcome.interrupted
+    assert outcome.failure is None
+    assert outcome.audit.is_complete == (most == 2)
+    assert len(outcome.audit.unfinished) == (outcome.figures.accepted if most == 2 else 0)
+    assert exit_code(outcome) == 130

@@ -8,63 +8,26 @@ out of reach, 130 Ctrl-C with nothing wrong so far.
 from __future__ import annotations
 
 import json
-import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobresults.cli.completion import task_names
 from jobresults.cli.connection import chosen_service, failures_told
-from jobresults.cli.parameters import Data
+from jobresults.cli.populate_options import Duration, load_options, options_of
 from jobresults.cli.populate_progress import shown
 from jobresults.cli.populate_summary import print_summary
 from jobresults.cli.tables import Output, output_option
 
 if TYPE_CHECKING:
     from jobresults.populate.caller import Caller
-    from jobresults.populate.run import Options, Outcome
+    from jobresults.populate.run import Outcome
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0}
-
-
-class Duration(click.ParamType[float, float]):
-    """Seconds, or with a unit: 30, 30s, 5m, 2h."""
-
-    name = "SECONDS|5m|2h"
-
-    def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        text = str(value)
-        unit = _UNITS.get(text[-1:])
-        try:
-            seconds = float(text if unit is None else text[:-1]) * (unit or 1.0)
-        except ValueError:
-            seconds = -1.0
-        if not 0 <= seconds < float("inf"):
-            self.fail(f"{value!r} is no duration like 30, 30s, 5m or 2h", param, ctx)
-        return seconds
-
-
-class Share(click.ParamType[tuple[str, int], tuple[str, int]]):
-    """How often a kind of caller comes, as `kind=weight`."""
-
-    name = "KIND=WEIGHT"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        from jobresults.populate.pace import MIX
-
-        kind, _, weight = value.partition("=")
-        if kind not in MIX or not (weight.isascii() and weight.isdecimal()):
-            self.fail(f"{value!r} is not KIND=WEIGHT, of {', '.join(MIX)}", param, ctx)
-        return kind, int(weight)
+_MOST_INTERRUPTS = 3  # as many as there is to end: the load, the wait, the audit
 
 
 @click.command()
@@ -75,51 +38,13 @@ class Share(click.ParamType[tuple[str, int], tuple[str, int]]):
     metavar="URL",
     help="The service.  [default: as for the other commands]",
 )
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Jobs a second, handed in on time however slow the answers are.  [default: as fast as the "
-    "service allows]",
-)
-@click.option("--duration", type=Duration(), help="Hand in no more after that.  [default: Ctrl-C]")
-@click.option("--jobs", type=click.IntRange(1), help="Hand in so many.  [default: no end]")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 1_000),
-    default=16,
-    show_default=True,
-    help="Requests at once.",
-)
-@click.option("--customers", type=click.IntRange(1), default=50, show_default=True)
-@click.option(
-    "--task",
-    default="score",
-    show_default=True,
-    shell_complete=task_names,
-    help="What to hand in.",
-)
-@click.option("--data", type=Data(), help="Parameters of another task than score.")
-@click.option(
-    "--mix",
-    type=Share(),
-    multiple=True,
-    help="How often callers wait, poll, hold, send in bulk, send again and cancel; "
-    "0 leaves a kind out.",
-)
-@click.option("--seed", type=click.IntRange(0), help="Repeat the load of an earlier run.")
+@load_options
 @click.option(
     "--wait-for",
     type=Duration(),
     default=60,
     show_default=True,
     help="How long to wait until the service is ready.",
-)
-@click.option(
-    "--drain",
-    type=Duration(),
-    default=60,
-    show_default=True,
-    help="What accepted jobs have to end once the load is over.",
 )
 @click.option("--report-json", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @click.option("--report-html", type=click.Path(dir_okay=False, writable=True, path_type=Path))
@@ -142,11 +67,11 @@ def populate(
     from jobresults.populate.report import report_of
     from jobresults.populate.run import run
 
-    options = _options(**load)
-    with failures_told(), _terminated_as_interrupted():
+    options = options_of(**load)
+    with failures_told():
         caller, version = _ready(destination, wait_for, options.task)
-        with shown() as show:
-            outcome = run(caller, version, options, show)
+        with interrupts_counted() as interrupts, shown() as show:
+            outcome = run(caller, version, options, show, interrupts)
     _raise_bugs(outcome)
     report = report_of(outcome)
     if report_json is not None:
@@ -155,42 +80,6 @@ def populate(
         report_html.write_text(page_of(report), encoding="utf-8")
     print_summary(report, output)
     sys.exit(report["exit_code"])
-
-
-def _options(
-    *,
-    rate: float | None,
-    duration: float | None,
-    jobs: int | None,
-    concurrency: int,
-    customers: int,
-    task: str,
-    data: Any,
-    mix: tuple[tuple[str, int], ...],
-    seed: int | None,
-    drain: float,
-) -> Options:
-    from jobresults.populate.orders import SCORE
-    from jobresults.populate.pace import MIX
-    from jobresults.populate.run import Options
-
-    if not isinstance(data, dict | None):
-        raise click.UsageError("--data needs an object")
-    weights = {**MIX, **dict(mix)}
-    if not any(weights.values()):
-        raise click.UsageError("--mix leaves out every kind")
-    return Options(
-        seed=secrets.randbelow(1_000_000) if seed is None else seed,
-        rate=rate,
-        jobs=jobs,
-        duration_seconds=duration,
-        concurrency=concurrency,
-        customers=customers,
-        task=task,
-        params=data if data is not None or task == SCORE else {},
-        mix=weights,
-        drain_seconds=drain,
-    )
 
 
 def _ready(destination: str | None, wait_for: float, task: str) -> tuple[Caller, str]:
@@ -216,17 +105,30 @@ def _ready(destination: str | None, wait_for: float, task: str) -> tuple[Caller,
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, as containers are stopped, ends a run as Ctrl-C does: with its reports."""
+def interrupts_counted() -> Iterator[Callable[[], int]]:
+    """How often Ctrl-C was pressed, or SIGTERM sent as to containers that are stopped.
 
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
+    Counted, because a KeyboardInterrupt may be raised between taking a lock and what gives it back
+    (https://github.com/python/cpython/issues/74174): the callers' threads would wait for it. What
+    comes after the third ends the program as ever.
+    """
+    count = 0
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def note(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == _MOST_INTERRUPTS:
+            restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield lambda: count
     finally:
-        signal.signal(signal.SIGTERM, before)
+        restore()
 
 
 def _raise_bugs(outcome: Outcome) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from jobresults.client import ServiceUnavailable
 from jobresults.populate.accepted import LOST, OPEN, Accepted
-from jobresults.populate.asking import Asking, GaveUp, Steps
-from jobresults.populate.caller import Request
+from jobresults.populate.asking import Asking, GaveUp
+from jobresults.populate.caller import Reply, Request
 from jobresults.populate.findings import Findings, Kind
 
-_T = TypeVar("_T")
 _PAGE = 100
 _PAUSE_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+
+
+class _Ended(Exception):
+    """Somebody does not want to wait for the rest."""
 
 
 @dataclass
@@ -27,58 +31,82 @@ class Audit:
 
 
 def audit(
-    result: Audit, asking: Asking, accepted: Accepted, findings: Findings, deadline: float
+    result: Audit,
+    asking: Asking,
+    accepted: Accepted,
+    findings: Findings,
+    deadline: float,
+    is_to_end: Callable[[], bool],
 ) -> None:
     """Ask for all of them, and for those that have not ended until then.
 
     Raises:
         ServiceUnavailable
     """
-    for job_id in accepted.given_twice():
-        findings.add(Kind.REPEATED, job_id, "is the id of two submissions")
-    for page in accepted.pages(_PAGE):
-        seen = {job_id: state for job_id, state in page.items() if state != LOST}
-        result.asked += len(page)
-        result.unfinished += _ask_for(seen, asking, findings)
-    while result.unfinished and time.monotonic() < deadline:
-        time.sleep(_PAUSE_SECONDS)
-        left, result.unfinished = result.unfinished, []
-        for start in range(0, len(left), _PAGE):
-            seen = dict.fromkeys(left[start : start + _PAGE], OPEN)
-            result.unfinished += _ask_for(seen, asking, findings)
+    try:
+        _Auditor(result, asking, findings, is_to_end).look(accepted, deadline)
+    except _Ended:
+        return
     result.is_complete = True
 
 
-def at_once(steps: Steps[_T]) -> _T:
-    """What they come to, waited for.
+@dataclass(frozen=True)
+class _Auditor:
+    result: Audit
+    asking: Asking
+    findings: Findings
+    is_to_end: Callable[[], bool]
 
-    Raises:
-        ServiceUnavailable
-    """
-    try:
-        while True:
-            time.sleep(max(0.0, next(steps) - time.monotonic()))
-    except StopIteration as end:
-        found: _T = end.value
-        return found
-    except GaveUp as reason:
-        raise ServiceUnavailable(str(reason)) from reason
+    def look(self, accepted: Accepted, deadline: float) -> None:
+        for job_id in accepted.given_twice():
+            self.findings.add(Kind.REPEATED, job_id, "is the id of two submissions")
+        for page in accepted.pages(_PAGE):
+            seen = {job_id: state for job_id, state in page.items() if state != LOST}
+            self.result.asked += len(page)
+            self.result.unfinished += self._unfinished(seen)
+        while self.result.unfinished and time.monotonic() < deadline:
+            self._sleep_until(time.monotonic() + _PAUSE_SECONDS)
+            self.result.unfinished = [
+                job_id
+                for start in range(0, len(self.result.unfinished), _PAGE)
+                for job_id in self._unfinished(
+                    dict.fromkeys(self.result.unfinished[start : start + _PAGE], OPEN)
+                )
+            ]
 
+    def _unfinished(self, seen: dict[str, str]) -> list[str]:
+        """Those that have not ended."""
+        if not seen:
+            return []
+        states = self._states(list(seen))
+        unfinished = []
+        for job_id, before in seen.items():
+            now = states.get(job_id)
+            if now is None:
+                told = f"was accepted, {before} when last seen, is unknown"
+                self.findings.add(Kind.LOST, job_id, told)
+            elif now in ("queued", "running"):
+                unfinished.append(job_id)
+            if now is not None and before not in (OPEN, "expired", now):
+                self.findings.add(Kind.CHANGED, job_id, f"is {now} after it has {before}")
+        return unfinished
 
-def _ask_for(seen: dict[str, str], asking: Asking, findings: Findings) -> list[str]:
-    """Those that have not ended."""
-    if not seen:
-        return []
-    request = Request("GET", "/v1/jobs", {"id": list(seen)})
-    reply = at_once(asking.ask("audit", request, time.monotonic()))
-    states = {job["job_id"]: job["state"] for job in reply.only(200).get("jobs", [])}
-    unfinished = []
-    for job_id, before in seen.items():
-        now = states.get(job_id)
-        if now is None:
-            findings.add(Kind.LOST, job_id, f"was accepted, {before} when last seen, is unknown")
-        elif now in ("queued", "running"):
-            unfinished.append(job_id)
-        if now is not None and before not in (OPEN, "expired", now):
-            findings.add(Kind.CHANGED, job_id, f"is {now} after it has {before}")
-    return unfinished
+    def _states(self, job_ids: list[str]) -> dict[str, str]:
+        if self.is_to_end():
+            raise _Ended
+        request = Request("GET", "/v1/jobs", {"id": job_ids})
+        steps = self.asking.ask("audit", request, time.monotonic())
+        try:
+            while True:
+                self._sleep_until(next(steps))
+        except StopIteration as end:
+            reply: Reply = end.value
+        except GaveUp as reason:
+            raise ServiceUnavailable(str(reason)) from reason
+        return {job["job_id"]: job["state"] for job in reply.only(200).get("jobs", [])}
+
+    def _sleep_until(self, moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
+            if self.is_to_end():
+                raise _Ended
+            time.sleep(min(left, _LOOK_SECONDS))

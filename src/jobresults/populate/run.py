@@ -71,18 +71,30 @@ class Outcome:
 
 
 def run(
-    caller: Caller, version: str, options: Options, show: Callable[[Progress], object]
+    caller: Caller,
+    version: str,
+    options: Options,
+    show: Callable[[Progress], object],
+    interrupts: Callable[[], int] = lambda: 0,
 ) -> Outcome:
-    """Load the service. A KeyboardInterrupt ends the load, a second one what is under way too."""
-    return _Run(caller, version, options, show).go()
+    """Load the service. Each of the `interrupts` there were ends what goes on: the load, the wait
+    for what is under way, the audit.
+    """
+    return _Run(caller, version, options, show, interrupts).go()
 
 
 class _Run:
     def __init__(
-        self, caller: Caller, version: str, options: Options, show: Callable[[Progress], object]
+        self,
+        caller: Caller,
+        version: str,
+        options: Options,
+        show: Callable[[Progress], object],
+        interrupts: Callable[[], int],
     ) -> None:
         self._caller, self._version, self._options = caller, version, options
         self._show = show
+        self._interrupts, self._heeded = interrupts, 0
         self._tally, self._findings, self._accepted = Tally(), Findings(), Accepted()
         self._pace = Pace(
             Orders(options.seed, options.customers, options.task, options.params),
@@ -100,17 +112,15 @@ class _Run:
 
     def go(self) -> Outcome:
         began_at, began = datetime.now(UTC), time.monotonic()
-        interrupted = self._until_interrupted(self._load)
+        self._load()
         load_seconds = time.monotonic() - began
         self._pool.stop()
-        deadline = time.monotonic() + self._options.drain_seconds
-        if self._until_interrupted(lambda: self._drain(deadline)):
-            interrupted, deadline = True, time.monotonic()
+        deadline = self._drain(time.monotonic() + self._options.drain_seconds)
         self._pool.abandon()
         self._tally.stop()
         failure = self._pool.failure
         try:
-            interrupted |= self._until_interrupted(lambda: self._check_all(deadline))
+            self._check_all(deadline)
         except Exception as error:  # noqa: BLE001 - the report says so
             failure = failure or error
         return Outcome(
@@ -123,35 +133,37 @@ class _Run:
             self._findings.counts,
             self._findings.named,
             self._audit,
-            interrupted,
+            self._interrupts() > 0,
             failure,
         )
 
     def _load(self) -> None:
         self._pool.start()
-        while not self._pool.comes_no_more:
+        while not (self._pool.comes_no_more or self._is_to_end()):
             self._tell("load")
             time.sleep(_SHOW_SECONDS)
 
-    def _drain(self, deadline: float) -> None:
+    def _drain(self, deadline: float) -> float:
+        """Until when jobs have to end, which is now if somebody does not want to wait."""
         while not self._pool.join(_SHOW_SECONDS) and time.monotonic() < deadline:
+            if self._is_to_end():
+                return time.monotonic()
             self._tell("waiting for what is under way")
+        return deadline
 
     def _check_all(self, deadline: float) -> None:
         self._tell("audit")
-        audit(self._audit, self._asking, self._accepted, self._findings, deadline)
+        audit(self._audit, self._asking, self._accepted, self._findings, deadline, self._is_to_end)
+
+    def _is_to_end(self) -> bool:
+        """Whether somebody wants what goes on to end; each interrupt is heeded once."""
+        if self._heeded == self._interrupts():
+            return False
+        self._heeded += 1
+        return True
 
     def _gave_up(self, reason: GaveUp) -> None:
         self._tally.erred("gave up")
 
     def _tell(self, phase: str) -> None:
         self._show(Progress(phase, self._tally.figures(), self._findings.counts))
-
-    @staticmethod
-    def _until_interrupted(step: Callable[[], None]) -> bool:
-        """Whether it was."""
-        try:
-            step()
-        except KeyboardInterrupt:
-            return True
-        return False
