@@ -79,7 +79,7 @@ def key(installation: Installation) -> str:
 @pytest.fixture(scope="module")
 def client(url: str, key: str) -> Iterator[Client]:
     """Patient enough for a restart."""
-    with Client(url, key, timeout_seconds=90) as client:
+    with Client(url, key, timeout=90) as client:
         yield client
 
 

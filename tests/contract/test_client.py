@@ -61,7 +61,7 @@ def test_every_end_of_a_job_has_its_exception_with_the_problem_document(
 ) -> None:
     running = client.job(stack.running(gate))
     with pytest.raises(JobTimeout, match="is still running"):
-        running.result(timeout_seconds=0)
+        running.result(timeout=0)
     with pytest.raises(JobCanceled) as canceled:
         running.cancel()
         running.result(60)
@@ -93,7 +93,7 @@ def test_results_come_in_the_order_of_their_items(client: Client, customer: str)
 
 def test_no_more_jobs_are_in_flight_than_allowed(client: Client, customer: str) -> None:
     items = iter([{"value": number} for number in range(10)])
-    results = client.map("unserved", items, max_in_flight=3, customer=customer, timeout_seconds=0.5)
+    results = client.map("unserved", items, max_in_flight=3, customer=customer, timeout=0.5)
     with pytest.raises(JobTimeout):
         next(results)
     assert len(list(items)) == 7
@@ -140,7 +140,7 @@ def test_jobs_are_given_as_they_end(client: Client, stack: Stack, gate: Path) ->
     unserved = client.submit("unserved", {})
     quick = client.submit("echo", {"value": 1})
     unknown = client.job(str(uuid.uuid4()))
-    ended = client.as_completed([slow, unserved, quick, unknown], timeout_seconds=60)
+    ended = client.as_completed([slow, unserved, quick, unknown], timeout=60)
     assert {next(ended), next(ended)} == {quick, unknown}
     assert quick.result() == 1
     unserved.cancel()

@@ -130,7 +130,7 @@ def test_the_deadline_ends_an_answer_that_does_not_end(
     trickling = Reply(200, "x" * 100_000, long, piece_seconds=0.05, head_too=head_too)
     proxy.faults(trickling)
     with pytest.raises(ServiceUnavailable, match="did not end in time"):
-        handle.result(timeout_seconds=0.5)
+        handle.result(timeout=0.5)
     assert handle.result() == 1  # on another connection
 
 
@@ -138,7 +138,7 @@ def test_one_deadline_is_over_all_retries(proxy: HttpFaultProxy, stack: Stack) -
     at_the_end = len(proxy.received)
     proxy.faults(*[Reply(503, {"detail": "draining"}, {"Retry-After": "1"})] * 100)
     with (
-        Client(proxy.url, stack.key, timeout_seconds=2.5) as client,
+        Client(proxy.url, stack.key, timeout=2.5) as client,
         pytest.raises(ServiceUnavailable, match="draining") as caught,
     ):
         client.submit("echo", {})
@@ -146,7 +146,7 @@ def test_one_deadline_is_over_all_retries(proxy: HttpFaultProxy, stack: Stack) -
     assert 2 <= len(proxy.received) - at_the_end <= 3
     proxy.faults(SILENT, SILENT)
     with (
-        Client(proxy.url, stack.key, timeout_seconds=0.5) as client,
+        Client(proxy.url, stack.key, timeout=0.5) as client,
         pytest.raises(ServiceUnavailable),
     ):
         client.tasks()
@@ -158,7 +158,7 @@ def test_patience_with_a_job_is_not_lost_to_faults(
     handle = client.submit("unserved", {}, customer=customer)
     proxy.faults(BUSY, OF_A_PROXY)
     with pytest.raises(JobTimeout):
-        handle.result(timeout_seconds=3)
+        handle.result(timeout=3)
     handle.cancel()
 
 

@@ -36,7 +36,7 @@ def task_names(context: click.Context, parameter: click.Parameter, incomplete: s
 
     try:
         service = chosen_service()
-        with Client(service.url, service.token, timeout_seconds=_PATIENCE_SECONDS) as client:
+        with Client(service.url, service.token, timeout=_PATIENCE_SECONDS) as client:
             names = [str(task["name"]) for task in client.tasks()]
     except Exception:  # noqa: BLE001 - whatever is wrong, a shell that completes is no place to say so
         return []

@@ -28,8 +28,11 @@ class Client(Installation):
     `base_url` comes from the argument, else JOBRESULTS_URL, else http://127.0.0.1:8000; `token`
     from the argument, else JOBRESULTS_TOKEN, else the file JOBRESULTS_TOKEN_FILE names. Failures
     that may pass (no connection, no answer, 408, 429, 502, 503, 504) are retried, never before
-    Retry-After, for at most `timeout_seconds` a call. A `session` given serves all threads and is
+    Retry-After, for at most `timeout` seconds a call. A `session` given serves all threads and is
     not closed here.
+
+    A `timeout` is how long a call may last, in seconds, named as in the standard library; a job's
+    own limit is its `timeout_seconds`.
 
     Raises:
         ClientError: base URL or token cannot be used.
@@ -39,11 +42,11 @@ class Client(Installation):
         self,
         base_url: str | None = None,
         token: str | None = None,
-        timeout_seconds: float = 30,
+        timeout: float = 30,
         session: requests.Session | None = None,
     ) -> None:
         url, key = credentials.base_url(base_url), credentials.token(token)
-        super().__init__(Transport(url, key, timeout_seconds, session))
+        super().__init__(Transport(url, key, timeout, session))
         self.callbacks = Callbacks(self._transport)
 
     verify_callback = staticmethod(verification.verify_callback)
@@ -178,19 +181,19 @@ class Client(Installation):
     def as_completed(
         self,
         handles: Iterable[JobHandle],
-        timeout_seconds: float | None = None,
+        timeout: float | None = None,
         *,
         on_progress: Callable[[Job], object] | None = None,
     ) -> Iterator[JobHandle]:
         """Each job once it has ended, whatever became of it: its `result()` tells.
 
-        `timeout_seconds` count from this call. `on_progress` gets the document of each, without
+        `timeout` counts from this call. `on_progress` gets the document of each, without
         result, about once a second.
 
         Raises:
             JobTimeout: those that are left have not ended by then; they go on.
         """
-        pending = Pending(self._transport, _deadline(timeout_seconds), on_progress)
+        pending = Pending(self._transport, _deadline(timeout), on_progress)
         for handle in handles:
             pending.add(handle)
         return as_completed(pending)
@@ -202,15 +205,15 @@ class Client(Installation):
         *,
         max_in_flight: int = 16,
         customer: str | None = None,
-        timeout_seconds: float | None = None,
+        timeout: float | None = None,
         return_exceptions: bool = False,
     ) -> Iterator[Any]:
         """The task's results for each of many params, in their order, each as soon as it is there.
 
         Nothing is handed in before the first result is asked for, and never more than
         `max_in_flight` jobs that have not ended; `items` are taken as they are needed. Jobs handed
-        in go on if the results are not taken. `timeout_seconds` are for all of it, and count from
-        this call. With `return_exceptions` the failures of single jobs (JobFailed, JobCanceled,
+        in go on if the results are not taken. `timeout` is for all of it, and counts from this
+        call. With `return_exceptions` the failures of single jobs (JobFailed, JobCanceled,
         JobExpired, JobNotFound, InvalidRequest) stand in their places among the results.
 
         Raises:
@@ -223,12 +226,12 @@ class Client(Installation):
         return InOrder(
             lambda params: self.submit(task, params, customer=customer),
             items,
-            Pending(self._transport, _deadline(timeout_seconds)),
+            Pending(self._transport, _deadline(timeout)),
             max_in_flight=max_in_flight,
             return_exceptions=return_exceptions,
         ).results()
 
-    def score(self, cust_id: str, *, timeout_seconds: float | None = None) -> Any:
+    def score(self, cust_id: str, *, timeout: float | None = None) -> Any:
         """The customer's latest finished score; while the first one is under way, waits for it.
 
         Raises:
@@ -237,7 +240,7 @@ class Client(Installation):
         """
         answer = self._transport.get("/score", {"cust_id": cust_id})
         if answer.status == 202:
-            self._handle(answer).result(timeout_seconds)
+            self._handle(answer).result(timeout)
             answer = self._transport.get("/score", {"cust_id": cust_id})
         return answer.body
 
@@ -270,5 +273,5 @@ def _listed(value: str | Iterable[str] | None) -> list[str] | None:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _deadline(timeout_seconds: float | None) -> float | None:
-    return None if timeout_seconds is None else time.monotonic() + timeout_seconds
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout

@@ -80,13 +80,13 @@ class JobHandle:
 
     def result(
         self,
-        timeout_seconds: float | None = None,
+        timeout: float | None = None,
         *,
         on_progress: Callable[[Job], object] | None = None,
     ) -> Any:
         """Wait for the job to end and give what the task returned, be it None, 0 or false.
 
-        `job.result(60)` waits at most 60 s. Without `timeout_seconds` this lasts as long as the
+        `job.result(60)` waits at most 60 s. Without `timeout` this lasts as long as the
         job, but for a service out of reach no longer than the client's timeout. `on_progress` gets
         the job's document about once a second.
 
@@ -97,7 +97,7 @@ class JobHandle:
         """
         if self._body is not None and "result" in self._body:
             return self._body["result"]
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        deadline = None if timeout is None else time.monotonic() + timeout
         longest = _POLL_SECONDS if on_progress is None else _PROGRESS_SECONDS
         while True:
             answer = self._transport.get(

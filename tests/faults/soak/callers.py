@@ -37,7 +37,7 @@ class Callers:
         self.violations: list[str] = []
         self.refusals = 0
         self.answers = 0
-        self._clients = [Client(url, token, timeout_seconds=_PATIENCE_SECONDS) for url in urls]
+        self._clients = [Client(url, token, timeout=_PATIENCE_SECONDS) for url in urls]
         self._effects = effects
         self._is_over = threading.Event()
 

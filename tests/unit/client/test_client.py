@@ -162,7 +162,7 @@ def test_the_first_score_is_waited_for(
     client: Client, service: ScriptedService, queued: Job
 ) -> None:
     service.replies(Reply(202, queued), Reply(200, {"score": 1}), Reply(200, {"score": 2}))
-    assert client.score("c-1", timeout_seconds=5) == {"score": 2}
+    assert client.score("c-1", timeout=5) == {"score": 2}
     assert [request.path for request in service.received] == ["/score", "/get_result", "/score"]
 
 

@@ -67,7 +67,7 @@ def test_every_status_has_its_exception(
         "error": "what happened",
     }
     service.replies(Reply(status, problem, {"Retry-After": "60"}))
-    with Client(service.url, timeout_seconds=1) as client, pytest.raises(ClientError) as caught:
+    with Client(service.url, timeout=1) as client, pytest.raises(ClientError) as caught:
         client.job("j1").result()
     failure = caught.value
     assert type(failure) is kind

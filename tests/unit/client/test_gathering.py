@@ -106,7 +106,7 @@ def test_patience_counts_from_the_call(
     service.replies(Reply(200, queued))
     with pytest.raises(JobTimeout):
         list(client.as_completed([client.job("j1")], 0))
-    results = client.map("score", [{}], timeout_seconds=0)
+    results = client.map("score", [{}], timeout=0)
     service.replies(Reply(202, queued))
     with pytest.raises(JobTimeout):
         next(results)
@@ -128,7 +128,7 @@ def test_an_outage_is_raised_even_if_failures_of_jobs_are_returned(
     service: ScriptedService, ended: Job
 ) -> None:
     service.replies(Reply(200, ended), Reply(400, {}), Reply(200, ended), Reply(503, {}))
-    with Client(service.url, timeout_seconds=0) as client:
+    with Client(service.url, timeout=0) as client:
         results = client.map("score", [{}] * 4, return_exceptions=True)
         first, second, third = (next(results) for _ in range(3))
         assert (first, type(second), third) == (7, InvalidRequest, 7)

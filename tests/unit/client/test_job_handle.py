@@ -60,7 +60,7 @@ def test_a_job_that_does_not_end_in_time_goes_on(
 ) -> None:
     service.replies(Reply(202, queued, {"Retry-After": "1"}, held=True))
     with pytest.raises(JobTimeout, match="job j1 is still queued; it goes on"):
-        client.job("j1").result(timeout_seconds=0.5)
+        client.job("j1").result(timeout=0.5)
     assert service.received[0].wait_seconds <= 0.5
 
 
@@ -77,7 +77,7 @@ def test_without_patience_the_service_is_asked_once(
 ) -> None:
     service.replies(Reply(202, queued, {"Retry-After": "1"}))
     with pytest.raises(JobTimeout):
-        client.job("j1").result(timeout_seconds=0)
+        client.job("j1").result(timeout=0)
     assert [request.query for request in service.received] == [{"job_id": ["j1"]}]
 
 
@@ -86,7 +86,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_slept_through(
 ) -> None:
     service.replies(Reply(202, queued, {"Retry-After": "30"}))
     with pytest.raises(JobTimeout):
-        client.job("j1").result(timeout_seconds=10)
+        client.job("j1").result(timeout=10)
     assert len(service.received) == 1
 
 

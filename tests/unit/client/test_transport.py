@@ -128,7 +128,7 @@ def test_an_answer_that_trickles_past_the_deadline_is_given_up(
 ) -> None:
     service.replies(Reply(200, "x" * 100_000, LONG, piece_seconds=0.05, head_too=head_too))
     with (
-        Client(service.url, timeout_seconds=0.2) as client,
+        Client(service.url, timeout=0.2) as client,
         pytest.raises(ServiceUnavailable, match="did not end in time"),
     ):
         client.status()
@@ -142,7 +142,7 @@ def test_so_is_one_that_comes_through_a_proxy(
         monkeypatch.setenv(name, text)
     service.replies(Reply(200, {}, LONG, piece_seconds=0.05, head_too=True))
     with (
-        Client("http://jobs.example", timeout_seconds=0.2) as client,
+        Client("http://jobs.example", timeout=0.2) as client,
         pytest.raises(ServiceUnavailable, match="did not end in time"),
     ):
         client.status()
@@ -152,7 +152,7 @@ def test_so_is_one_on_connections_of_the_callers_own(service: ScriptedService) -
     service.replies(Reply(200, "x" * 100_000, piece_seconds=0.05))
     with (
         requests.Session() as session,
-        Client(service.url, timeout_seconds=0.2, session=session) as client,
+        Client(service.url, timeout=0.2, session=session) as client,
         pytest.raises(ServiceUnavailable, match="did not end in time"),
     ):
         client.status()
@@ -171,7 +171,7 @@ def test_a_long_upload_that_makes_headway_is_not_cut_off(
 def test_one_deadline_covers_all_retries(service: ScriptedService) -> None:
     service.replies(Reply(503, {"detail": "the ledger is down"}))
     with (
-        Client(service.url, timeout_seconds=1) as client,
+        Client(service.url, timeout=1) as client,
         pytest.raises(ServiceUnavailable, match="the ledger is down"),
     ):
         client.status()
@@ -182,7 +182,7 @@ def test_the_wait_shrinks_with_what_is_left_of_the_deadline(
     client: Client, service: ScriptedService
 ) -> None:
     service.replies(Reply(503, {}, {"Retry-After": "1"}), Reply(200, 1))
-    client.job("j1").result(timeout_seconds=5)
+    client.job("j1").result(timeout=5)
     first, second = (request.wait_seconds for request in service.received)
     assert second <= first - 1 <= 4
 
@@ -199,7 +199,7 @@ def test_a_read_timeout_always_exceeds_the_wait(left_seconds: float) -> None:
 def test_nobody_listening_is_a_service_unavailable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        client = Client(f"http://127.0.0.1:{unused.getsockname()[1]}", timeout_seconds=0.1)
+        client = Client(f"http://127.0.0.1:{unused.getsockname()[1]}", timeout=0.1)
         with pytest.raises(ServiceUnavailable, match=r"^GET http://.*/status: no answer"):
             client.status()
 
@@ -216,7 +216,7 @@ def test_a_handshake_that_is_cut_off_is_tried_again() -> None:
 
         thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
-        client = Client(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout_seconds=2)
+        client = Client(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=2)
         with pytest.raises(ServiceUnavailable):
             client.status()
         thread.join()
@@ -233,7 +233,7 @@ def test_an_insecure_connection_is_not_tried_again(service: ScriptedService) -> 
 def test_the_reason_told_is_not_what_the_caller_was_handling() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        client = Client(f"http://127.0.0.1:{unused.getsockname()[1]}", timeout_seconds=0)
+        client = Client(f"http://127.0.0.1:{unused.getsockname()[1]}", timeout=0)
         try:
             raise KeyError("of the caller")
         except KeyError:
@@ -402,7 +402,7 @@ def test_every_foreign_exception_becomes_one_of_the_tree(make: Callable[[], Exce
         failure = make()
     with requests.Session() as session:
         session.mount("http://", Failing(failure))
-        client = Client("http://service.example", timeout_seconds=0, session=session)
+        client = Client("http://service.example", timeout=0, session=session)
         with pytest.raises(ClientError) as caught:
             client.status()
     assert caught.value.__cause__ is failure
