@@ -163,7 +163,7 @@ def test_counts_survive_whatever_becomes_of_the_workers(server: Server) -> None:
         eventually(replaced([first, second]), "they were replaced")
         old = server.children()[0]
         server.master.send_signal(signal.SIGHUP)
-        eventually(replaced(old), "all were replaced")
+        eventually(replaced(old), "all were replaced", within_seconds=60)
         target = load.answered.total() + 500
         eventually(lambda: load.answered.total() > target, "requests are answered")
 

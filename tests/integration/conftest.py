@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from jobresults.database import Database, open_database
 from jobresults.redis_store import Client, connect
 from jobresults.settings import DatabaseSettings, RedisSettings
 from tests.integration.driver import Driver, make_empty
 from tests.integration.worker.service import Service, running_service
+from tests.services.ledger import new_ledger
 from tests.services.redis_server import RedisServer
 
 
@@ -39,13 +41,17 @@ def driver(database: Database, redis: Client) -> Driver:
 
 @pytest.fixture(scope="module")
 def shared_service(
+    request: pytest.FixtureRequest,
     database_url: str,
     start_redis: Callable[[], RedisServer],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """One worker and maintenance, for tests that leave them as they were."""
+    """One worker and maintenance, for tests that leave them as they were. On a ledger of their own:
+    this maintenance would look after the jobs of tests with a `service`, too.
+    """
+    own_url = new_ledger(make_url(database_url).get_backend_name(), request, tmp_path_factory)
     directory = tmp_path_factory.mktemp("service")
-    with running_service(database_url, start_redis(), directory) as service:
+    with running_service(own_url, start_redis(), directory) as service:
         service.start("worker")
         service.start("maintenance")
         yield service
