@@ -53,6 +53,7 @@ def described(record: JobRecord, estimate: Estimate, *, for_operator: bool) -> S
         "rerun_of": record.rerun_of,
         "progress": document["progress"],
         "error": document.get("error"),
+        "traceback": document.get("error", {}).get("traceback"),
         "sentry_event_id": document.get("sentry_event_id"),
         "result": None if record.result is None or record.expired else _result(record.result),
     }
@@ -107,8 +108,11 @@ def _runs(record: JobRecord, estimate: Estimate) -> str | None:
 
 
 def _eta(estimate: Estimate) -> str:
-    seconds = estimate.eta_seconds
-    return "" if seconds is None else f", done in about {span(round(seconds * 1000))}"
+    if estimate.eta_seconds is None:
+        return ""
+    if estimate.eta_seconds == 0:
+        return ", longer than most"
+    return f", done in about {span(round(estimate.eta_seconds * 1000))}"
 
 
 def _after(at_ms: int | None, before_ms: int | None, did: str) -> str | None:
