@@ -64,7 +64,7 @@ def test_links_are_filled_and_quoted_and_left_out_if_something_is_missing() -> N
         settings,
         lambda group: f"https://silence/{group.fingerprint}",
     )
-    assert links.job == "https://jobs/v1/jobs/j1"
+    assert links.job == "https://jobs/jobs/j1"
     assert links.logs == "https://logs/?q=r%201%26x&s=jobs"
     assert links.runbook == "https://wiki/score"
     assert links.sentry is None
