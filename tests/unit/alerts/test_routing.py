@@ -85,6 +85,16 @@ def test_the_page_of_an_incident_is_linked_and_one_for_all_that_have_none() -> N
     assert links_of(ours, own, settings).runbook == "https://own"
 
 
+def test_without_an_address_of_theirs_runbooks_are_read_at_the_service() -> None:
+    settings = AlertLinksSettings(base_url="https://jobs/")
+    route = AlertRoute.model_construct()
+    pages = "https://jobs/docs/runbooks"
+    assert links_of(group(runbook="no-workers"), route, settings).runbook == f"{pages}/no-workers"
+    assert links_of(group(), route, settings).runbook == f"{pages}/unforeseen-error"
+    assert links_of(group(runbook="my-page"), route, settings).runbook is None
+    assert links_of(group(), route, AlertLinksSettings()).runbook is None
+
+
 @pytest.mark.parametrize("url", ["https://l/{nothing}", "https://l/{", "https://l/{}"])
 def test_a_link_with_an_unknown_field_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="logs_url"):

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from flask import Response, request
 
 from jobresults.accounts.principal import Scope
-from jobresults.errors import InvalidRequest, LedgerUnavailable
+from jobresults.errors import Conflict, InvalidRequest, LedgerUnavailable
 from jobresults.jobs import reading
 from jobresults.jobs.estimate import Estimate
 from jobresults.jobs.reading import JobRecord
@@ -69,8 +69,14 @@ def show_job(job_id: str) -> Response:
 
 
 def raw_result(job_id: str) -> Response:
-    """Fetch a job's result, byte for byte, with a browser."""
-    return results.job_result(job_id)
+    """Fetch a job's result, byte for byte, with a browser, which keeps no copy."""
+    record = read_job(job_id)
+    if not record.done:
+        raise Conflict(f"the job is {record.state}; there is no result yet", state=record.state)
+    question = results.Question(job_id, None, principal(), {"PATH_INFO": request.path})
+    response = results.ended_reply(record, question).response()
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def cancel_by_button(job_id: str) -> Response:
