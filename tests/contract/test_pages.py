@@ -139,6 +139,7 @@ def test_a_wrong_password_is_told_on_the_form(
     browser = Browser(stack)
     refused = browser.sign_in(name_of(stack, "viewer"), "a guess", to="/jobs")
     assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer")
     assert "wrong name or password" in refused.text
     assert "a guess" not in refused.text
     assert not browser.session.cookies

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from jobresults.errors import Unauthenticated
-from jobresults.web import login
+from jobresults.web import login, problems
 from jobresults.web.account_bodies import SignInForm
 from jobresults.web.pages import session, shell
 from jobresults.web.request_body import parse
@@ -28,7 +28,11 @@ def sign_in() -> Response:
     except Unauthenticated as error:
         if not shell.is_wanted():
             raise
-        return _form(session.page_to_see(form.to), said=error.detail, name=form.name, status=401)
+        response = _form(
+            session.page_to_see(form.to), said=error.detail, name=form.name, status=error.status
+        )
+        response.headers["WWW-Authenticate"] = problems.CHALLENGE
+        return response
     response = shell.see(session.page_to_see(form.to))
     session.begin(response, issued)
     return response
