@@ -330,9 +330,7 @@ def test_every_runbook_is_served_and_leads_only_to_what_is_served(stack: Stack) 
         assert re.search(r"<title>\w.* · runbook</title>", page.text), name
         (content,) = re.findall(r"<main>(.*)</main>", page.text, re.S)
         assert "<h1>" in content
-        assert not re.search(
-            r"\.md|<script|&amp;lt;", re.sub(r"<pre>.*?</pre>", "", content, flags=re.S)
-        )
+        assert not re.search(r"<script|&amp;lt;", content), name
         links = re.findall(r'href="([^"]+)"', content)
         left += [link for link in links if not link.startswith("https://")]
     assert seen == (runbooks.names() - {"README"}) | {"index"}
