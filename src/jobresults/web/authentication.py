@@ -28,7 +28,7 @@ def authorize(access: Access, *, by_cookie: bool = False) -> None:
             credentials = f"Bearer {session.token()}"
         g.principal = authenticate(services().keys, credentials, scope)
         services().rates.let_in(g.principal)
-        if from_browser and request.method == "POST":
+        if from_browser and request.method not in session.SAFE_METHODS:
             session.check_form()
 
 

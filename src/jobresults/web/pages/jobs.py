@@ -25,6 +25,7 @@ from jobresults.web.request_body import parse
 from jobresults.web.services import principal, read_job, services
 
 _MIN_RELOAD_SECONDS = 2
+_LOG_LINES = 1_000  # as many as are kept of an attempt, if nobody has set it otherwise
 _ONCE = re.compile(r"[0-9a-f]{32}")
 
 
@@ -49,7 +50,8 @@ def show_jobs() -> Response:
 
 def show_job(job_id: str) -> Response:
     """Show a job: how it is, what it left, what happened to it and what it said."""
-    query = parse(LogQuery, {name: request.args[name] for name in request.args})
+    given = {name: request.args[name] for name in request.args}
+    query = parse(LogQuery, {"limit": _LOG_LINES, **given})
     record = read_job(job_id)
     estimate, timeline, logs = _around(record, query)
     more_after = logs[-1]["seq"] if len(logs) == query.limit else None

@@ -16,6 +16,8 @@ from jobresults.errors import Forbidden
 
 HOME = "/jobs"
 SIGN_IN = "/sign-in"
+# They change nothing, so other sites may lead a browser there.
+SAFE_METHODS = ("GET", "HEAD")
 _PAGES = re.compile(r"/jobs(?:/[0-9a-f-]{36})?")
 
 

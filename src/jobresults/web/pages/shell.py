@@ -55,7 +55,11 @@ def refusal(error: JobResultsError) -> Response:
     """What a browser shows instead of a page: the way to sign in, or what is wrong."""
     if isinstance(error, Unauthenticated):
         # Behind a button there is no page: its form stands on the one above.
-        path = request.path if request.method == "GET" else request.path.rpartition("/")[0]
+        path = (
+            request.path
+            if request.method in session.SAFE_METHODS
+            else request.path.rpartition("/")[0]
+        )
         return see(session.sign_in_path(path))
     reply = problems.reply_to(error, request.method, request.path)
     response = page("refusal.html", status=reply.status, problem=json.loads(reply.body))
