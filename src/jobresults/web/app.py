@@ -119,7 +119,8 @@ ROUTES = (
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
     # Jobs, in a browser
-    Route("GET", "/jobs", job_pages.show_jobs, Scope.READ, {200: _SEEN}, (400,), query=bodies.ListQuery, is_page=True),
+    Route("GET", "/jobs", job_pages.show_jobs, Scope.READ, {200: _SEEN}, (400,), query=bodies.JobsPageQuery,
+          is_page=True),
     Route("GET", "/jobs/<job_id>", job_pages.show_job, Scope.READ, {200: _SEEN}, (400, 404), query=bodies.LogQuery,
           is_page=True),
     Route("GET", "/jobs/<job_id>/result", job_pages.raw_result, Scope.READ, {200: _RESULT},

@@ -36,7 +36,7 @@ def get_job(job_id: str) -> Response:
 def list_jobs() -> Response:
     """List jobs, newest first, without their results."""
     records, next_cursor = page_of_jobs(
-        parse(ListQuery, {name: query_value(name) for name in request.args})
+        parse(ListQuery, {name: _query_value(name) for name in request.args})
     )
     operator = principal().is_operator
     return jsonify(
@@ -158,7 +158,7 @@ def _follow(job_id: str, after: int) -> Iterator[str]:
             time.sleep(_FOLLOW_SECONDS)
 
 
-def query_value(name: str) -> Any:
+def _query_value(name: str) -> Any:
     """The parameter as its model wants it: a list where it may be repeated."""
     values = request.args.getlist(name)
     return values if name in ("id", "state") else values[-1]

@@ -17,7 +17,7 @@ from jobresults.jobs.estimate import Estimate
 from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.states import State
 from jobresults.web import jobs, results, submit
-from jobresults.web.bodies import ListQuery, LogQuery
+from jobresults.web.bodies import JobsPageQuery, ListQuery, LogQuery
 from jobresults.web.document import retry_after_seconds
 from jobresults.web.pages import shell
 from jobresults.web.pages.job_view import described, listed, told
@@ -31,20 +31,19 @@ _ONCE = re.compile(r"[0-9a-f]{32}")
 
 def show_jobs() -> Response:
     """Show the newest jobs."""
-    given = {name: jobs.query_value(name) for name in request.args if request.args[name]}
-    query = parse(ListQuery, given)
-    records, next_cursor = jobs.page_of_jobs(query)
-    older = None
-    if next_cursor is not None:
-        kept = [(name, value) for name, value in request.args.items(multi=True) if value]
-        older = urlencode([*((n, v) for n, v in kept if n != "cursor"), ("cursor", next_cursor)])
+    query = parse(JobsPageQuery, dict(request.args))
+    wanted = {name: value for name, value in query.model_dump().items() if value}
+    if query.state:
+        wanted["state"] = [query.state]
+    records, next_cursor = jobs.page_of_jobs(ListQuery.model_validate(wanted))
+    older = query.model_dump(exclude_defaults=True) | {"cursor": next_cursor}
     return shell.page(
         "jobs.html",
         jobs=[listed(record) for record in records],
-        older=older,
+        older=None if next_cursor is None else urlencode(older),
         states=list(State),
         wanted=query.state,
-        text=query.q or "",
+        text=query.q,
     )
 
 
