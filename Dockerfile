@@ -12,6 +12,7 @@ RUN python -m venv /opt/build && python -m venv --without-pip /opt/jobresults \
        --only-binary=:all: --require-hashes -r requirements/otel.txt
 COPY pyproject.toml README.md dictconfig_logging.py gunicorn.conf.py wsgi_app.py ./
 COPY src src
+COPY docs/runbooks docs/runbooks
 # Compiled here, as the root file system is read-only there. The same source gives the same bytes: by content, and in
 # one process, since what it has compiled before shows in what it writes (which constants are shared).
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
@@ -28,7 +29,7 @@ ARG SOURCE_DATE_EPOCH=0
 RUN groupadd --gid 10001 jobresults \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /nonexistent \
        --shell /usr/sbin/nologin jobresults
-# The wheel carries gunicorn.conf.py, wsgi_app.py and dictconfig_logging.py too.
+# The wheel carries gunicorn.conf.py, wsgi_app.py, dictconfig_logging.py and the runbooks too.
 COPY --from=builder /opt/jobresults /opt/jobresults
 WORKDIR /app
 COPY --chmod=0644 config.yaml ./

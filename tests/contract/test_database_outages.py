@@ -64,6 +64,8 @@ def test_a_stopped_database_is_never_an_unknown_job(
         # What ended lately is read on from its copy in Redis, by its owner alone.
         assert on_cluster.request("GET", f"/get_result?job_id={done}").content == b"0"
         assert on_cluster.request("GET", f"/v1/jobs/{done}").json()["state"] == "succeeded"
+        page = on_cluster.request("GET", f"/jobs/{done}")
+        assert (page.status_code, "The database is out of reach" in page.text) == (200, True)
         foreign = on_cluster.request("GET", f"/get_result?job_id={done}", key=on_cluster.other_key)
         check_unavailable(foreign)
     assert on_cluster.count_jobs() == before

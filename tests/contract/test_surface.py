@@ -103,9 +103,11 @@ def test_every_route_declares_who_may_call_it() -> None:
     public = {route.path for route in ROUTES if route.scope is PUBLIC}
     signed = {"/v1/silence-link"}  # the signature in the link lets its holder in
     first = {path.split("/")[1] for path in public - signed}
-    assert first == {"status", "openapi.json", "docs", "register", "login", "webhook"}
+    assert first == {"status", "openapi.json", "docs", "register", "login", "sign-in", "webhook"}
     own = {route.path for route in ROUTES if route.scope is ANYONE_KNOWN}
-    assert own == {"/logout", "/v1/whoami", "/user/<user_id>"}, "their views look whose it is"
+    assert own == {"/logout", "/sign-out", "/v1/whoami", "/user/<user_id>"}, (
+        "their views look whose it is"
+    )
 
 
 def test_public_routes_want_no_key(stack: Stack) -> None:

@@ -9,6 +9,7 @@ import venv
 from collections.abc import Callable, Iterator
 from importlib.metadata import distribution
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -96,6 +97,17 @@ def _lend(name: str, packages: Path) -> None:
     found = distribution(name)
     for part in {path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}:
         (packages / part).symlink_to(Path(str(found.locate_file(part))).resolve())
+
+
+def test_it_carries_the_runbooks_and_what_pages_are_made_of(wheel: Path) -> None:
+    with ZipFile(wheel) as packed:
+        carried = set(packed.namelist())
+    pages = {f"jobresults/runbooks/{file.name}" for file in (ROOT / "docs/runbooks").iterdir()}
+    templates = ROOT / "src/jobresults/web/pages/templates"
+    assert pages <= carried
+    assert {
+        f"jobresults/web/pages/templates/{file.name}" for file in templates.iterdir()
+    } <= carried
 
 
 @pytest.mark.parametrize("installed", [""], indirect=True)

@@ -12,7 +12,7 @@ import requests
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 _PROBLEM = "application/problem+json"
-_NO_BODY = {204, 304}
+_NO_BODY = {204, 303, 304}
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",

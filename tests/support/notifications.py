@@ -27,7 +27,7 @@ SAMPLE = Sample(
 )
 LINKS = Links(
     runbook="https://wiki.example.com/runbooks/score",
-    job=f"https://jobs.example.com/v1/jobs/{JOB_ID}",
+    job=f"https://jobs.example.com/jobs/{JOB_ID}",
     sentry="https://sentry.example.com/issues/?query=abc",
     logs="https://logs.example.com/?q=req-1&from=now-1h",
     silence="https://jobs.example.com/v1/silences/link?fingerprint=abc",

@@ -1,19 +1,38 @@
-"""Links in messages that let whoever holds them silence one group: signed, good for six days."""
+"""Links in messages to the service itself: to its pages, and those that let whoever holds them
+silence one group, signed and good for six days.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import time
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from jobresults.alerts import runbooks
 from jobresults.alerts.model import Group
 from jobresults.settings import AlertLinksSettings
 
 PATH = "/v1/silence-link"
+JOB_PATH = "/jobs/"
+RUNBOOK_PATH = "/docs/runbooks/"
 VALID_SECONDS = 7 * 86_400
 # So that messages that are edited keep their link, and it does not change at every look.
 _ROUNDING_SECONDS = 86_400
+
+
+def job_page(base_url: str | None, job_id: str | None) -> str | None:
+    """Where people look at a job; None without one, or without an address to lead to."""
+    if base_url is None or job_id is None:
+        return None
+    return f"{_base(base_url)}{JOB_PATH}{quote(job_id, safe='')}"
+
+
+def runbook_page(base_url: str | None, name: str) -> str | None:
+    """Where the service shows a runbook; None if none of that name ships with it."""
+    if base_url is None or name not in runbooks.names():
+        return None
+    return f"{_base(base_url)}{RUNBOOK_PATH}{name}"
 
 
 class SilenceLinks:
@@ -34,7 +53,7 @@ class SilenceLinks:
             "expires": str(expires),
             "signature": self._signature(group.fingerprint, str(expires)),
         }
-        return f"{self._base_url.rstrip('/')}{PATH}?{urlencode(query)}"
+        return f"{_base(self._base_url)}{PATH}?{urlencode(query)}"
 
     def is_valid(self, fingerprint: str, expires: str, signature: str) -> bool:
         """Whether this service made the link, and it is still good."""
@@ -48,3 +67,7 @@ class SilenceLinks:
         assert self._key is not None
         text = f"silence\n{fingerprint}\n{expires}".encode("utf-8", "replace")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()
+
+
+def _base(url: str) -> str:
+    return url.rstrip("/")

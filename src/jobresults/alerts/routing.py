@@ -7,6 +7,7 @@ from dataclasses import asdict
 from string import Formatter
 from urllib.parse import quote
 
+from jobresults.alerts.links import job_page, runbook_page
 from jobresults.alerts.model import Group, Links, Sample
 from jobresults.settings import AlertLinksSettings, AlertRoute, AlertsSettings
 
@@ -44,14 +45,20 @@ def links_of(
     silence_link: SilenceLink | None = None,
 ) -> Links:
     """Where the group's messages lead."""
-    job = settings.base_url and group.sample.job_id and f"/v1/jobs/{group.sample.job_id}"
     return Links(
-        runbook=route.runbook or _filled(settings.runbook_url, group),
-        job=f"{(settings.base_url or '').rstrip('/')}{job}" if job else None,
+        runbook=route.runbook or _runbook(group, settings),
+        job=job_page(settings.base_url, group.sample.job_id),
         sentry=_filled(settings.sentry_url, group),
         logs=_filled(settings.logs_url, group),
         silence=silence_link(group) if silence_link is not None else None,
     )
+
+
+def _runbook(group: Group, settings: AlertLinksSettings) -> str | None:
+    """Where the configuration says that they are read, else the service's own page."""
+    if settings.runbook_url is not None:
+        return _filled(settings.runbook_url, group)
+    return runbook_page(settings.base_url, group.sample.runbook or ANY_RUNBOOK)
 
 
 def _filled(template: str | None, group: Group) -> str | None:

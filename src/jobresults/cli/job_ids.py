@@ -25,6 +25,11 @@ class JobIds(NamedTuple):
     are_given: bool
 
 
+def is_job_id(text: str) -> bool:
+    """Whether a text has the form of a job's id, in either case."""
+    return _ID.fullmatch(text.strip().lower()) is not None
+
+
 class JobId(click.ParamType[Any, Any]):
     """The id of a job."""
 
@@ -32,10 +37,9 @@ class JobId(click.ParamType[Any, Any]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """As the service writes it."""
-        text = value.strip().lower()
-        if not _ID.fullmatch(text):
+        if not is_job_id(value):
             self.fail(f"{value!r} is no job id: 32 hex digits in groups of 8-4-4-4-12", param, ctx)
-        return text
+        return value.strip().lower()
 
 
 def job_id_argument(command: _Command) -> _Command:

@@ -70,6 +70,14 @@ class LoginBody(_Request):
     password: _Given
 
 
+class SignInForm(LoginBody):
+    """A person who wants to see pages."""
+
+    to: Annotated[str, StringConstraints(max_length=200)] = Field(
+        "", description="Which page to go on to", examples=["/jobs"]
+    )
+
+
 class TokenBody(BaseModel):
     """What `Authorization: Bearer` takes until it expires or is revoked."""
 

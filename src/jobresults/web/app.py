@@ -10,6 +10,7 @@ from flask import Flask, Response, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from jobresults.accounts.principal import Scope
+from jobresults.errors import RequestError, Unavailable
 from jobresults.settings import Settings
 from jobresults.telemetry import sentry
 from jobresults.telemetry.tracing_setup import start_tracing
@@ -41,6 +42,8 @@ from jobresults.web import (
 )
 from jobresults.web.authentication import authorize
 from jobresults.web.fast_lane import FastLane
+from jobresults.web.pages import jobs as job_pages
+from jobresults.web.pages import runbooks, shell, sign
 from jobresults.web.proxies import TrustedProxies
 from jobresults.web.query import refuse_repeated
 from jobresults.web.request_context import RequestContext
@@ -75,8 +78,10 @@ _KEYS = Answer("The keys", account_bodies.KeyList)
 _KEY = Answer("The only sight of the key", account_bodies.IssuedKeyBody)
 _DONE = Answer("Done", content_type=None)
 _BODY_PROBLEMS = (400, 413, 415)
-_DOCUMENT = Answer("This document", schema={"type": "object", "examples": [{"openapi": "3.1.0"}]})
 _TEXT = {"type": "string", "examples": ["…"]}
+_SEEN = Answer("A page", None, "text/html", schema=_TEXT)
+_SEE_OTHER = Answer("On to a page", content_type=None, headers=("Location",))
+_DOCUMENT = Answer("This document", schema={"type": "object", "examples": [{"openapi": "3.1.0"}]})
 _PAGE = Answer("This document, to read", None, "text/html", schema=_TEXT)
 _ASSET = Answer("A file of the page", None, "text/javascript", also_as=("text/css",), schema=_TEXT)
 _SUBMIT_HEADERS = ("Idempotency-Key", "Prefer", "traceparent", "tracestate", "wait")
@@ -113,6 +118,17 @@ ROUTES = (
           parameters=("Last-Event-ID",), query=bodies.LogQuery),
     Route("GET", "/v1/jobs/<job_id>/events", jobs.job_events, Scope.READ,
           {200: Answer("The timeline", bodies.Timeline)}, (404,)),
+    # Jobs, in a browser
+    Route("GET", "/jobs", job_pages.show_jobs, Scope.READ, {200: _SEEN}, (400,), query=bodies.JobsPageQuery,
+          is_page=True),
+    Route("GET", "/jobs/<job_id>", job_pages.show_job, Scope.READ, {200: _SEEN}, (400, 404), query=bodies.LogQuery,
+          is_page=True),
+    Route("GET", "/jobs/<job_id>/result", job_pages.raw_result, Scope.READ, {200: _RESULT},
+          (409, *_RESULT_PROBLEMS), is_page=True),
+    Route("POST", "/jobs/<job_id>/cancel", job_pages.cancel_by_button, Scope.CANCEL, {303: _SEE_OTHER}, (404,),
+          is_page=True),
+    Route("POST", "/jobs/<job_id>/rerun", job_pages.rerun_by_button, Scope.SUBMIT, {303: _SEE_OTHER},
+          (400, 404, 409, 422), is_page=True),
     # Callbacks
     Route("GET", "/v1/jobs/<job_id>/callbacks", callbacks.job_callbacks, Scope.READ,
           {200: Answer("Callbacks and attempts", callback_bodies.JobCallbacks)}, (404,)),
@@ -161,16 +177,22 @@ ROUTES = (
     Route("DELETE", "/v1/silences/<silence_id>", silences.end_silence, Scope.OPERATE,
           {200: Answer("It is over", alert_bodies.SilenceBody)}, (404,)),
     Route("GET", "/v1/silence-link", silence_link.show_silence_form, PUBLIC,
-          {200: Answer("A page that asks", None, "text/html", schema=_TEXT)}, (404,), query=alert_bodies.LinkQuery),
+          {200: Answer("A page that asks", None, "text/html", schema=_TEXT)}, (404,), query=alert_bodies.LinkQuery,
+          is_page=True),
     Route("POST", "/v1/silence-link", silence_link.silence_by_link, PUBLIC,
           {200: Answer("A page that says until when", None, "text/html", schema=_TEXT)}, (400, 404, 413, 503),
-          body=alert_bodies.SilenceForm, query=alert_bodies.LinkQuery, body_type="application/x-www-form-urlencoded"),
+          body=alert_bodies.SilenceForm, query=alert_bodies.LinkQuery, body_type="application/x-www-form-urlencoded",
+          is_page=True),
     # People
     Route("POST", "/register", login.register, PUBLIC, {201: _USER}, (*_BODY_PROBLEMS, 403, 409, 429, 503),
           body=account_bodies.RegisterBody),
     Route("POST", "/login", login.log_in, PUBLIC, {200: _TOKEN}, (*_BODY_PROBLEMS, 401, 404, 429, 503),
           body=account_bodies.LoginBody),
     Route("POST", "/logout", login.log_out, ANYONE_KNOWN, {204: _DONE}, (409,)),
+    Route("GET", "/sign-in", sign.show_sign_in, PUBLIC, {200: _SEEN}, is_page=True),
+    Route("POST", "/sign-in", sign.sign_in, PUBLIC, {303: _SEE_OTHER}, (401, 403, 404, 429, 503),
+          body=account_bodies.SignInForm, body_type="application/x-www-form-urlencoded", is_page=True),
+    Route("POST", "/sign-out", sign.sign_out, ANYONE_KNOWN, {303: _SEE_OTHER}, (409,), is_page=True),
     Route("GET", "/v1/whoami", whoami.who_am_i, ANYONE_KNOWN, {200: Answer("Who calls", account_bodies.WhoBody)}),
     Route("GET", "/user/", users.list_users, Scope.ADMIN, {200: _USERS}, (400,), query=account_bodies.UserQuery),
     Route("POST", "/user/", users.create_user, Scope.ADMIN, {201: _USER}, (*_BODY_PROBLEMS, 409, 429),
@@ -192,6 +214,7 @@ ROUTES = (
     # Reference
     Route("GET", "/openapi.json", reference.openapi_json, PUBLIC, {200: _DOCUMENT}),
     Route("GET", "/docs", reference_page.docs, PUBLIC, {200: _PAGE}),
+    Route("GET", "/docs/runbooks/<page>", runbooks.show_runbook, PUBLIC, {200: _SEEN}, (404,), is_page=True),
     Route("GET", "/docs/<path:asset>", reference_page.asset, PUBLIC, {200: _ASSET},
           (404,)),
 )
@@ -253,9 +276,24 @@ def _with_defaults(response: Response) -> Response:
 
 def _guarded(route: Route) -> Callable[..., BaseResponse]:
     @functools.wraps(route.view)
-    def view(**arguments: Any) -> Response:
-        authorize(route.scope)
+    def view(**arguments: Any) -> BaseResponse:
+        authorize(route.scope, by_cookie=route.is_page)
         refuse_repeated(route.once)
         return route.view(**arguments)
 
-    return view
+    return _readable(view) if route.is_page else view
+
+
+def _readable(view: Callable[..., BaseResponse]) -> Callable[..., BaseResponse]:
+    """A view whose refusals are pages, too, for whoever wants pages."""
+
+    @functools.wraps(view)
+    def readable(**arguments: Any) -> BaseResponse:
+        try:
+            return view(**arguments)
+        except (RequestError, Unavailable) as error:
+            if not shell.is_wanted():
+                raise
+            return shell.refusal(error)
+
+    return readable

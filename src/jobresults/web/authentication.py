@@ -8,12 +8,14 @@ from jobresults.accounts.key_ring import KeyRing
 from jobresults.accounts.principal import Principal, Scope
 from jobresults.errors import Forbidden, Unauthenticated
 from jobresults.telemetry.logging_context import bind
+from jobresults.web.pages import session
 from jobresults.web.routing import ANYONE_KNOWN, PUBLIC, Access
 from jobresults.web.services import services
 
 
-def authorize(access: Access) -> None:
-    """Let the request pass if its caller has the scope that the route wants.
+def authorize(access: Access, *, by_cookie: bool = False) -> None:
+    """Let the request pass if its caller has the scope that the route wants. `by_cookie`: the route
+    is a page, to which browsers bring a cookie instead; its forms must be of a page of ours.
 
     Raises:
         Unauthenticated, Forbidden, TooManyRequests, LedgerUnavailable
@@ -21,8 +23,13 @@ def authorize(access: Access) -> None:
     if access is not PUBLIC:
         credentials = request.headers.get("Authorization", "")
         scope = None if access is ANYONE_KNOWN else Scope(access)
+        from_browser = by_cookie and not credentials
+        if from_browser:
+            credentials = f"Bearer {session.token()}"
         g.principal = authenticate(services().keys, credentials, scope)
         services().rates.let_in(g.principal)
+        if from_browser and request.method not in session.SAFE_METHODS:
+            session.check_form()
 
 
 def authenticate(keys: KeyRing, credentials: str, scope: Scope | None) -> Principal:

@@ -133,6 +133,17 @@ class ListQuery(_Request):
     limit: int = Field(50, ge=1, le=100)
 
 
+class JobsPageQuery(_Request):
+    """Filters of the page of jobs, as its form sends them; what is empty filters nothing."""
+
+    state: StateName | Literal[""] = ""
+    task: FilterText = ""
+    customer: FilterText = ""
+    q: FilterText = Field("", description="Text in task, customer or error; or a job's id")
+    cursor: JobId | None = Field(None, description="Of the link to older jobs")
+    limit: int = Field(50, ge=1, le=100)
+
+
 class LogQuery(_Request):
     """Where to go on reading log lines."""
 

@@ -12,6 +12,7 @@ from flask import Response, jsonify, request, stream_with_context
 
 from jobresults.errors import Conflict
 from jobresults.jobs import cancellation, reading
+from jobresults.jobs.reading import JobRecord
 from jobresults.jobs.states import State
 from jobresults.web.bodies import ListQuery, LogQuery
 from jobresults.web.document import job_document, job_json, rfc3339
@@ -34,8 +35,23 @@ def get_job(job_id: str) -> Response:
 
 def list_jobs() -> Response:
     """List jobs, newest first, without their results."""
-    query = parse(ListQuery, {name: _query_value(name) for name in request.args})
-    records, next_cursor = reading.page(
+    records, next_cursor = page_of_jobs(
+        parse(ListQuery, {name: _query_value(name) for name in request.args})
+    )
+    operator = principal().is_operator
+    return jsonify(
+        jobs=[job_document(record, for_operator=operator) for record in records],
+        next_cursor=next_cursor,
+    )
+
+
+def page_of_jobs(query: ListQuery) -> tuple[list[JobRecord], str | None]:
+    """The jobs a list shows, newest first, and the id to continue before; None on the last page.
+
+    Raises:
+        LedgerUnavailable
+    """
+    return reading.page(
         services().database,
         reading.Filter(
             visible=visible(),
@@ -55,26 +71,31 @@ def list_jobs() -> Response:
         before_id=query.cursor,
         limit=query.limit if not query.id else len(query.id),
     )
-    operator = principal().is_operator
-    return jsonify(
-        jobs=[job_document(record, for_operator=operator) for record in records],
-        next_cursor=next_cursor,
-    )
 
 
 def cancel_job(job_id: str) -> Response:
     """Cancel a job: a queued one at once, a running one within 2 s."""
-    read_job(job_id)
-    state = cancellation.cancel(services().database, job_id)
+    state = cancel(job_id)
     if state in (State.SUCCEEDED, State.FAILED):
         raise Conflict(f"the job has already {state}", state=state)
-    if state is State.CANCELED:
-        services().bell.ring(job_id)
     record = read_job(job_id)
     return _json(
         job_json(record, for_operator=principal().is_operator),
         200 if state is State.CANCELED else 202,
     )
+
+
+def cancel(job_id: str) -> State:
+    """Cancel a job that the running request may see; the state it has then. An ended one stays.
+
+    Raises:
+        NotFound, LedgerUnavailable
+    """
+    read_job(job_id)
+    state = cancellation.cancel(services().database, job_id)
+    if state is State.CANCELED:
+        services().bell.ring(job_id)
+    return state
 
 
 def job_events(job_id: str) -> Response:

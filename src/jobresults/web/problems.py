@@ -18,6 +18,7 @@ from jobresults.web.reply import Reply
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 2
+CHALLENGE = 'Bearer realm="jobresults"'
 _CODES = {
     400: "bad_request",
     404: "not_found",
@@ -93,7 +94,7 @@ def install(app: Flask) -> None:
 def _request_error(error: RequestError, path: str) -> Reply:
     reply = problem(path, error.status, error.code, error.title, error.detail, **error.extra)
     if error.status == 401:
-        reply.add_header("WWW-Authenticate", 'Bearer realm="jobresults"')
+        reply.add_header("WWW-Authenticate", CHALLENGE)
     if error.code == "idempotency_in_flight":
         reply.add_header("Retry-After", "1")
     if isinstance(error, TooManyRequests):

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from jobresults.web.bodies import CustomerName
+from jobresults.web.pages.runbooks import page_names
 from jobresults.web.reference_page import ASSETS
 
 _JOB_ID = {
@@ -20,6 +21,7 @@ PATH: dict[str, dict[str, Any]] = {
     "job_id": _JOB_ID,
     "customer": _CUSTOMER,
     "asset": {"type": "string", "enum": sorted(ASSETS)},
+    "page": {"type": "string", "enum": page_names()},
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
     "job_id": {"in": "query", "required": True, "schema": _JOB_ID},

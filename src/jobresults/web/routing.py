@@ -41,7 +41,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path. Problems are given by status alone: they all have one shape."""
+    """One method of one path. Problems are given by status alone: they all have one shape.
+
+    `is_page`: it is for people. A browser's cookie lets them in, and refusals are pages, too, for
+    whoever prefers HTML.
+    """
 
     method: str
     path: str
@@ -53,6 +57,7 @@ class Route:
     query: type[BaseModel] | None = None
     parameters: tuple[str, ...] = field(default=())
     body_type: str = "application/json"
+    is_page: bool = False
 
     @property
     def summary(self) -> str:

@@ -9,56 +9,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flask import Response, request
-from markupsafe import Markup
 
 from jobresults.alerts import silences
 from jobresults.errors import NotFound, RedisUnavailable
 from jobresults.web.alert_bodies import SilenceForm
+from jobresults.web.pages import shell
 from jobresults.web.request_body import parse
 from jobresults.web.services import services
-
-_PAGE = Markup("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>Silence an alert</title>
-<link rel="icon" href="data:,">
-<style>body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 34rem }}
-body {{ padding: 0 1rem }}
-label {{ display: block; margin: 1rem 0 }} input, select, button {{ font: inherit; padding: .3rem }}
-input {{ width: 100% }}</style>
-</head>
-<body>
-{content}
-</body>
-</html>
-""")
-_FORM = Markup("""<h1>Silence this alert?</h1>
-<p>{title}</p>
-<p>It is counted on, and told again once the silence is over.</p>
-<form method="post">
-<label>For <select name="ttl"><option value="1h">1 hour</option><option value="4h">4 hours</option>
-<option value="1d">1 day</option><option value="7d">7 days</option></select></label>
-<label>Your name <input name="name" required maxlength="100" autocomplete="name"></label>
-<label>Reason <input name="reason" maxlength="500"></label>
-<button>Silence it</button>
-</form>""")
-_DONE = Markup("""<h1>Silenced until {until}</h1>
-<p>{title}</p>
-<p>To end it sooner: <code>jobresults alerts unsilence {id}</code></p>""")
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def show_silence_form() -> Response:
     """Show what the link would silence, and ask; nothing is changed."""
-    return _page(_FORM.format(title=_title(_fingerprint())))
+    return shell.page("silence.html", title=_title(_fingerprint()))
 
 
 def silence_by_link() -> Response:
@@ -74,7 +36,7 @@ def silence_by_link() -> Response:
     )
     until = datetime.fromtimestamp(made.expires_at_ms / 1000, UTC)
     text = f"{until:%Y-%m-%d %H:%M} UTC"
-    return _page(_DONE.format(until=text, title=_title(fingerprint), id=made.id))
+    return shell.page("silenced.html", until=text, title=_title(fingerprint), id=made.id)
 
 
 def _fingerprint() -> str:
@@ -94,7 +56,3 @@ def _title(fingerprint: str) -> str:
         return services().alerts.get(fingerprint).tracked.group.sample.title
     except (NotFound, RedisUnavailable):
         return f"Alert {fingerprint}"
-
-
-def _page(content: Markup) -> Response:
-    return Response(_PAGE.format(content=content), mimetype="text/html", headers=_HEADERS)

@@ -60,6 +60,16 @@ def add_device_sms() -> Response:
 
 def rerun_job(job_id: str) -> Response:
     """Run an ended job again, as a new job that names the old one."""
+    return _accept(rerun_of(job_id))
+
+
+def rerun_of(job_id: str) -> Submission:
+    """The new job that runs an ended one again.
+
+    Raises:
+        NotFound, LedgerUnavailable
+        Conflict: it has not ended, or is kept no more.
+    """
     record = read_job(job_id)
     if not record.done:
         raise Conflict(
@@ -70,27 +80,36 @@ def rerun_job(job_id: str) -> Response:
             "the job's parameters are no longer kept; submit it anew", state=record.state
         )
     task = services().catalog.get(record.task)
-    return _accept(
-        Submission(
-            task=record.task,
-            params_json=reading.params(services().database, record.id),
-            customer=record.customer,
-            queue=record.queue if record.queue in services().catalog.queues else task.options.queue,
-            max_attempts=record.max_attempts,
-            timeout_seconds=record.timeout_seconds,
-            tags=tuple(_tags.validate_json(record.tags)),
-            rerun_of=record.id,
-            callback_url=reading.callback_url(services().database, record.id),
-            **{**origin(canonical({})), "client": record.client},
-        )
+    return Submission(
+        task=record.task,
+        params_json=reading.params(services().database, record.id),
+        customer=record.customer,
+        queue=record.queue if record.queue in services().catalog.queues else task.options.queue,
+        max_attempts=record.max_attempts,
+        timeout_seconds=record.timeout_seconds,
+        tags=tuple(_tags.validate_json(record.tags)),
+        rerun_of=record.id,
+        callback_url=reading.callback_url(services().database, record.id),
+        **{**origin(canonical({})), "client": record.client},
     )
 
 
-def _accept(submission: Submission) -> Response:
+def hand_in(submission: Submission) -> Accepted:
+    """Commit a job that the running request submits.
+
+    Raises:
+        Forbidden: not for this customer.
+        InvalidRequest, IdempotencyMismatch, IdempotencyInFlight, QuotaExceeded, LedgerUnavailable
+    """
     check_customer(submission.customer)
-    wait = wait_seconds()  # a malformed wish is refused before anything is accepted
     accepted = services().submissions.submit(submission)
     bind(job_id=accepted.job_id, task=submission.task, customer=submission.customer)
+    return accepted
+
+
+def _accept(submission: Submission) -> Response:
+    wait = wait_seconds()  # a malformed wish is refused before anything is accepted
+    accepted = hand_in(submission)
     record = _as_it_is(accepted, wait)
     estimate = Estimate() if record.done else _estimate(record)
     headers = {"Location": f"/v1/jobs/{record.id}"}

@@ -132,12 +132,14 @@ def test_the_links_of_an_alert_can_be_opened(
 
     done = opened(fingerprint)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "no link to runbook or sentry or logs or silence" in done.stderr
+    assert "no link to runbook or job or sentry or logs or silence" in done.stderr
     monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__LOGS_URL", "https://logs.example/{job_id}")
     assert opened(fingerprint).stdout == "https://logs.example/j\n"
     monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__RUNBOOK_URL", "https://runbooks.example/x")
     assert opened(fingerprint).stdout == "https://runbooks.example/x\n"
     assert opened(fingerprint, "--to", "logs").stdout == "https://logs.example/j\n"
+    monkeypatch.setenv("JOBRESULTS_ALERTS__LINKS__BASE_URL", "https://jobs.example")
+    assert opened(fingerprint, "--to", "job").stdout == "https://jobs.example/jobs/j\n"
     assert opened("0" * 16).exit_code == 6
 
 

@@ -64,7 +64,7 @@ def test_links_are_filled_and_quoted_and_left_out_if_something_is_missing() -> N
         settings,
         lambda group: f"https://silence/{group.fingerprint}",
     )
-    assert links.job == "https://jobs/v1/jobs/j1"
+    assert links.job == "https://jobs/jobs/j1"
     assert links.logs == "https://logs/?q=r%201%26x&s=jobs"
     assert links.runbook == "https://wiki/score"
     assert links.sentry is None
@@ -83,6 +83,16 @@ def test_the_page_of_an_incident_is_linked_and_one_for_all_that_have_none() -> N
     assert other.runbook == "https://docs/runbooks/unforeseen-error.md"
     own = AlertRoute(queue="q", runbook="https://own")
     assert links_of(ours, own, settings).runbook == "https://own"
+
+
+def test_without_an_address_of_theirs_runbooks_are_read_at_the_service() -> None:
+    settings = AlertLinksSettings(base_url="https://jobs/")
+    route = AlertRoute.model_construct()
+    pages = "https://jobs/docs/runbooks"
+    assert links_of(group(runbook="no-workers"), route, settings).runbook == f"{pages}/no-workers"
+    assert links_of(group(), route, settings).runbook == f"{pages}/unforeseen-error"
+    assert links_of(group(runbook="my-page"), route, settings).runbook is None
+    assert links_of(group(), route, AlertLinksSettings()).runbook is None
 
 
 @pytest.mark.parametrize("url", ["https://l/{nothing}", "https://l/{", "https://l/{}"])

@@ -12,6 +12,7 @@ import pytest
 from tests.services.process import unmeasured
 
 URL = "http://127.0.0.1:1"
+JOB_ID = "01a2284b-b6e7-7115-ac93-7becc4677515"
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +46,12 @@ def test_without_a_browser_the_address_is_all(no_browser: dict[str, str]) -> Non
     assert done.stderr == "There is no browser here.\n"
 
 
+def test_a_job_has_a_page(no_browser: dict[str, str]) -> None:
+    done = run(JOB_ID.upper(), **no_browser)
+    assert (done.returncode, done.stdout) == (0, f"{URL}/jobs/{JOB_ID}\n")
+
+
 def test_only_alerts_have_links_to_choose_from(no_browser: dict[str, str]) -> None:
-    done = run("--to", "logs", **no_browser)
-    assert (done.returncode, done.stdout) == (2, "")
+    for subject in ((), (JOB_ID,)):
+        done = run("--to", "logs", *subject, **no_browser)
+        assert (done.returncode, done.stdout) == (2, "")
