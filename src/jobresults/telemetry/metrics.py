@@ -110,8 +110,8 @@ HTTP_REQUESTS = _counter(
 )
 HTTP_REQUEST_DURATION = _histogram(
     "jobresults_http_request_duration_seconds",
-    "From a request's head to the end of its answer; what a caller asked to wait for is in it.",
-    *("method", "route"),
+    "From a request's head to the end of its answer; `held` if it waited for a job as it was asked.",
+    *("method", "route", "held"),
     by=("web",),
     buckets=_REQUEST_SECONDS,
 )
