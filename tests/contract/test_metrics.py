@@ -254,9 +254,7 @@ def test_who_waits_is_seen(server: Server, gate: Path) -> None:
     stream = {"Accept": "text/event-stream"}
     server.stack.request("GET", f"/v1/jobs/{job_id}/logs", headers=stream)
     rules = {"/get_result", "/v1/jobs/<job_id>", "/v1/jobs/<job_id>/logs"}
-    eventually(
-        lambda: held(server.scrape()) - before == dict.fromkeys(rules, 1), "these were held"
-    )
+    eventually(lambda: held(server.scrape()) - before == dict.fromkeys(rules, 1), "these were held")
 
 
 def held(scraped: Scrape) -> Counter[str]:
