@@ -110,7 +110,7 @@ HTTP_REQUESTS = _counter(
 )
 HTTP_REQUEST_DURATION = _histogram(
     "jobresults_http_request_duration_seconds",
-    "From a request's head to the end of its answer; `held` if it waited for a job as it was asked.",
+    "From a request's head to the end of its answer; `held` if it waited for a job as asked.",
     *("method", "route", "held"),
     by=("web",),
     buckets=_REQUEST_SECONDS,
@@ -166,7 +166,7 @@ JOB_WAIT = _histogram(
 )
 JOB_STARTS_LATE = _counter(
     "jobresults_job_starts_late_total",
-    "Of these, those that began later than is aimed at for their queue.",
+    "Attempts that began later than they should: by a setting, of each queue if it has one.",
     "queue",
     by=("worker",),
 )

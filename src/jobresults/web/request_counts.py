@@ -13,7 +13,7 @@ from jobresults.telemetry.metrics import (
 )
 from jobresults.web.routing import Route
 
-# Where whoever answers a request leaves the rule of its route, and that it waited as it was asked to.
+# Where whoever answers a request leaves the rule of its route, and that it waited as asked.
 ROUTE: Final = "jr.route"
 HELD: Final = "jr.held"
 _UNMATCHED = "unmatched"
