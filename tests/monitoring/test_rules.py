@@ -39,6 +39,7 @@ _VALUES = {
     "outcome": metrics.OUTCOMES,
     "state": metrics.QUEUE_STATES,
     "dependency": metrics.DEPENDENCIES,
+    "held": ("true", "false"),
 }
 
 

@@ -90,6 +90,7 @@ def test_jobs_that_wait_too_long_are_found_until_they_run(driver: Driver, watch:
     assert keys(watch) == []
 
 
+@on_sqlite
 def test_a_queue_that_has_time_is_found_later(driver: Driver) -> None:
     serve(driver)
     wait(driver, driver.submit(), 6 * MINUTE_MS)

@@ -88,6 +88,7 @@ def test_jobs_are_counted_in_the_state_they_are_in(driver: Driver, looker: Looke
     assert looker.jobs("unserved") == {}
 
 
+@on_sqlite
 def test_each_queue_tells_how_soon_its_jobs_should_begin(driver: Driver) -> None:
     aims = JobsSettings(start_within_seconds=30, queue_start_within_seconds={"unserved": 900})
     looker = Looker(driver.database, driver.redis, Settings(jobs=aims))
