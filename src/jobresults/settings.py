@@ -148,6 +148,12 @@ class JobsSettings(_Section):
     log_level: Literal["info", "warning", "error"] = "info"
     max_log_lines: Count = 1_000
     max_log_bytes: Bytes = 262_144
+    start_within_seconds: Seconds = 60.0
+    queue_start_within_seconds: Mapping[str, Seconds] = Field(default_factory=dict)
+
+    def start_within_seconds_of(self, queue: str) -> float:
+        """How long after it was due a job of this queue may begin, by the objective."""
+        return self.queue_start_within_seconds.get(queue, self.start_within_seconds)
 
 
 class ClientLimits(_Section):

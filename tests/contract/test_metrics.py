@@ -237,6 +237,7 @@ def test_reads_are_counted_by_where_the_result_was(server: Server) -> None:
 
 def test_who_waits_is_seen(server: Server, gate: Path) -> None:
     job_id = server.stack.running(gate)
+    before = held(server.scrape())
     threads = [
         threading.Thread(target=server.stack.request, args=("GET", f"{path}wait=20"))
         for path in (f"/get_result?job_id={job_id}&", f"/v1/jobs/{job_id}?")
@@ -249,6 +250,23 @@ def test_who_waits_is_seen(server: Server, gate: Path) -> None:
     for thread in threads:
         thread.join()
     eventually(lambda: server.scrape()("jobresults_long_poll_waiters") == 0, "nobody waits")
+    server.stack.request("GET", f"/v1/jobs/{job_id}?wait=20")  # it has ended: nothing to wait for
+    stream = {"Accept": "text/event-stream"}
+    server.stack.request("GET", f"/v1/jobs/{job_id}/logs", headers=stream)
+    rules = {"/get_result", "/v1/jobs/<job_id>", "/v1/jobs/<job_id>/logs"}
+    eventually(lambda: held(server.scrape()) - before == dict.fromkeys(rules, 1), "these were held")
+
+
+def held(scraped: Scrape) -> Counter[str]:
+    """How many requests of each route were held."""
+    name = "jobresults_http_request_duration_seconds_count"
+    return Counter(
+        {
+            dict(labels)["route"]: round(value)
+            for (each, labels), value in scraped.samples.items()
+            if each == name and dict(labels)["held"] == "true"
+        }
+    )
 
 
 def test_labels_are_closed_sets(server: Server) -> None:

@@ -20,6 +20,7 @@ ALWAYS = "JobresultsWatchdog"
 CONFIGURATIONS = ("prometheus-compose.yml", "prometheus.yml")
 OBJECTIVES = (
     ("http", "HttpErrors", 0.001),
+    ("latency", "HttpLatency", 0.01),
     ("jobs", "JobFailures", 0.005),
     ("wait", "JobWait", 0.01),
 )
@@ -38,6 +39,7 @@ _VALUES = {
     "outcome": metrics.OUTCOMES,
     "state": metrics.QUEUE_STATES,
     "dependency": metrics.DEPENDENCIES,
+    "held": ("true", "false"),
 }
 
 

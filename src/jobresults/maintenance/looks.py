@@ -15,13 +15,14 @@ from jobresults.jobs.dispatch import registered_workers
 from jobresults.jobs.queues import Census, QueueState
 from jobresults.maintenance.samples import Found
 from jobresults.redis_store import Client, info, ping
-from jobresults.settings import Settings
+from jobresults.settings import JobsSettings, Settings
 from jobresults.telemetry import metrics
 from jobresults.webhooks import claims
 
 SAMPLED = (
     metrics.QUEUE_JOBS,
     metrics.QUEUE_OLDEST,
+    metrics.QUEUE_START_WITHIN,
     metrics.WORKERS,
     metrics.WORKER_HEARTBEAT_AGE_MAX,
     metrics.UP_DEPENDENCY,
@@ -59,7 +60,7 @@ def looks_of(
     return [
         _dependency("ledger", lambda: database.rows(select(literal(1)))),
         _dependency("redis", lambda: ping(redis)),
-        Look("the queues", lambda: queue_values(census.take())),
+        Look("the queues", lambda: queue_values(census.take(), settings.jobs)),
         Look("the workers", partial(_workers, redis, queues)),
         Look("Redis' memory", partial(_redis, redis)),
         Look("alerts", partial(_alerts, redis, settings)),
@@ -68,7 +69,7 @@ def looks_of(
     ]
 
 
-def queue_values(states: Sequence[QueueState]) -> Found:
+def queue_values(states: Sequence[QueueState], settings: JobsSettings) -> Found:
     """Of a paused queue all that could run is held."""
     jobs: dict[tuple[str, ...], float] = {}
     oldest: dict[tuple[str, ...], float] = {}
@@ -88,7 +89,14 @@ def queue_values(states: Sequence[QueueState]) -> Found:
             (state.name, "held"): max(held_seconds, waited_seconds if is_paused else 0.0),
             (state.name, "running"): holding.longest_run_seconds or 0.0,
         }
-    return {metrics.QUEUE_JOBS: jobs, metrics.QUEUE_OLDEST: oldest}
+    aims: dict[tuple[str, ...], float] = {
+        (state.name,): settings.start_within_seconds_of(state.name) for state in states
+    }
+    return {
+        metrics.QUEUE_JOBS: jobs,
+        metrics.QUEUE_OLDEST: oldest,
+        metrics.QUEUE_START_WITHIN: aims,
+    }
 
 
 def _dependency(name: str, ask: Callable[[], object]) -> Look:

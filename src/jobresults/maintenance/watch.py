@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 _LOOK_SECONDS = 5.0
 # What is gone at the next look was not worth a call: a restart, a failover.
 _SIGHTINGS = 2
+# Of a queue with an aim of its own, so many times that.
+_PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Watch:
         self._database = database
         self._redis = redis
         self._settings = settings.alerts.watch
+        self._start_within_seconds = settings.jobs.queue_start_within_seconds
         self._queues = queues
         self._places = _places(settings)
         self._seen: dict[str, _Seen] = {}
@@ -123,8 +126,7 @@ class Watch:
                 logging.CRITICAL,
                 queue,
             )
-        elif waited_seconds > self._settings.queue_oldest_seconds:
-            limit_seconds = self._settings.queue_oldest_seconds
+        elif waited_seconds > (limit_seconds := self._oldest_seconds(queue)):
             yield Finding(
                 "queue-too-old",
                 f"condition:queue_oldest:{queue}",
@@ -133,6 +135,11 @@ class Watch:
                 f"{limit_seconds:g} s are the limit, {workers} workers serve it",
                 queue=queue,
             )
+
+    def _oldest_seconds(self, queue: str) -> float:
+        """How long its jobs may wait: longer where it was said that they need not start soon."""
+        patience_seconds = _PATIENCE * self._start_within_seconds.get(queue, 0.0)
+        return max(self._settings.queue_oldest_seconds, patience_seconds)
 
     def _disk(self, what: str, path: Path) -> Iterator[Finding]:
         try:

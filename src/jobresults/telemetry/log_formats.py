@@ -14,7 +14,7 @@ from jobresults.telemetry.redaction import hide
 
 # Where a secret may stand: the other members are ours, or were cleaned when they were bound.
 _FREE_TEXTS = frozenset({"message", "exc_info", "stack_info", "path"})
-_TEXT_FIELDS = ("bytes", "duration_ms", "client_ip", "request_id", "job_id")
+_TEXT_FIELDS = ("bytes", "duration_ms", "client_ip", "request_id", "job_id", "trace_id")
 
 
 class TextFormatter(logging.Formatter):

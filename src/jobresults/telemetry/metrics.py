@@ -110,8 +110,8 @@ HTTP_REQUESTS = _counter(
 )
 HTTP_REQUEST_DURATION = _histogram(
     "jobresults_http_request_duration_seconds",
-    "From a request's head to the end of its answer; what a caller asked to wait for is in it.",
-    *("method", "route"),
+    "From a request's head to the end of its answer; `held` if it waited for a job as asked.",
+    *("method", "route", "held"),
     by=("web",),
     buckets=_REQUEST_SECONDS,
 )
@@ -164,10 +164,23 @@ JOB_WAIT = _histogram(
     by=("worker",),
     buckets=_JOB_SECONDS,
 )
+JOB_STARTS_LATE = _counter(
+    "jobresults_job_starts_late_total",
+    "Attempts that began later than they should: by a setting, of each queue if it has one.",
+    "queue",
+    by=("worker",),
+)
 JOB_RUN = _histogram(
     "jobresults_job_run_seconds",
     "How long an attempt ran.",
     "task",
+    by=("worker",),
+    buckets=_JOB_SECONDS,
+)
+JOB_TURNAROUND = _histogram(
+    "jobresults_job_turnaround_seconds",
+    "From when a job was handed in to when a worker had it succeed or fail for good.",
+    *("task", "queue"),
     by=("worker",),
     buckets=_JOB_SECONDS,
 )
@@ -201,6 +214,12 @@ QUEUE_OLDEST = _gauge(
     "jobresults_queue_oldest_seconds",
     "How long the oldest job of a queue has been in its state.",
     *("queue", "state"),
+    by=("maintenance",),
+)
+QUEUE_START_WITHIN = _gauge(
+    "jobresults_queue_start_within_seconds",
+    "How long after it was due a job of the queue should begin: a setting.",
+    "queue",
     by=("maintenance",),
 )
 WORKERS = _gauge(

@@ -18,6 +18,7 @@ from jobresults.web.bodies import ListQuery, LogQuery
 from jobresults.web.document import job_document, job_json, rfc3339
 from jobresults.web.preferences import wait_seconds
 from jobresults.web.request_body import parse
+from jobresults.web.request_counts import HELD
 from jobresults.web.results import require_kept
 from jobresults.web.services import principal, read_job, services, visible, wait_for
 
@@ -122,6 +123,7 @@ def job_logs(job_id: str) -> Response:
         # How a browser's EventSource says where it was cut off.
         last = request.headers.get("Last-Event-ID", "")
         after = int(last) if _EVENT_ID.fullmatch(last) else query.after
+        request.environ[HELD] = True
         response = Response(
             stream_with_context(_follow(job_id, after)), mimetype="text/event-stream"
         )

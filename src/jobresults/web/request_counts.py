@@ -13,8 +13,9 @@ from jobresults.telemetry.metrics import (
 )
 from jobresults.web.routing import Route
 
-# Where whoever answers a request leaves the rule of its route.
+# Where whoever answers a request leaves the rule of its route, and that it waited as asked.
 ROUTE: Final = "jr.route"
+HELD: Final = "jr.held"
 _UNMATCHED = "unmatched"
 _OTHER = "other"
 _METHODS = frozenset(HTTPMethod)
@@ -31,7 +32,7 @@ class RequestCounts:
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._known: dict[tuple[str, str, str], _Counters] = {}
+        self._known: dict[tuple[str, str, str, bool], _Counters] = {}
         self.begin = HTTP_REQUESTS_IN_PROGRESS.inc
         self.end = HTTP_REQUESTS_IN_PROGRESS.dec
         for route in routes:
@@ -41,7 +42,8 @@ class RequestCounts:
 
     def answered(self, environ: dict[str, Any], status: str, seconds: float) -> None:
         """A request was answered, with this status code, to its end."""
-        key = (environ["REQUEST_METHOD"], environ.get(ROUTE, _UNMATCHED), status)
+        rule = environ.get(ROUTE, _UNMATCHED)
+        key = (environ["REQUEST_METHOD"], rule, status, HELD in environ)
         counters = self._known.get(key)
         if counters is None:
             counters = self._counters(*key)
@@ -50,10 +52,10 @@ class RequestCounts:
         counters.add_one()
         counters.observe(seconds)
 
-    def _counters(self, method: str, rule: str, status: str) -> _Counters:
+    def _counters(self, method: str, rule: str, status: str, held: bool) -> _Counters:
         if method not in _METHODS:
             method = _OTHER
         return _Counters(
             HTTP_REQUESTS.labels(method, rule, status).inc,
-            HTTP_REQUEST_DURATION.labels(method, rule).observe,
+            HTTP_REQUEST_DURATION.labels(method, rule, "true" if held else "false").observe,
         )

@@ -58,7 +58,7 @@ def answer(services: Services, question: Question) -> Reply:
         question.job_id,
         read_wait(question.wait, read_preferred_wait(environ), cap_seconds),
         lambda: services.reader.get(question.job_id, visible),
-        environ.get("gunicorn.socket"),
+        environ,
     )
     if not record.done:
         return pending_reply(services, question.principal, record)

@@ -155,6 +155,4 @@ def wait_for(job_id: str, seconds: float) -> JobRecord:
     Raises:
         NotFound, LedgerUnavailable
     """
-    return services().bell.wait(
-        job_id, seconds, lambda: read_job(job_id), request.environ.get("gunicorn.socket")
-    )
+    return services().bell.wait(job_id, seconds, lambda: read_job(job_id), request.environ)

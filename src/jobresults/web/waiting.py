@@ -18,6 +18,7 @@ from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.reading import JobRecord
 from jobresults.redis_store import BELL_CHANNEL, Client, ring_bell
 from jobresults.telemetry.metrics import LONG_POLL_WAITERS
+from jobresults.web.request_counts import HELD
 
 logger = logging.getLogger(__name__)
 
@@ -78,12 +79,13 @@ class DoneBell:
             self._wake(job_id)
 
     def wait(
-        self, job_id: str, seconds: float, read: Callable[[], JobRecord], client: Any = None
+        self, job_id: str, seconds: float, read: Callable[[], JobRecord], environ: dict[str, Any]
     ) -> JobRecord:
-        """Read the job once it has ended, or as it is when the time is over.
+        """Read the job once it has ended, or as it is when the time is over. A request that had to
+        wait is noted in its `environ` as held.
 
-        Returns early when the process drains, when `client` (the request's socket) has hung up, or
-        when more than `max_waiters` requests wait already.
+        Returns early when the process drains, when the request's socket has hung up, or when more
+        than `max_waiters` requests wait already.
 
         Raises:
             NotFound, LedgerUnavailable: what `read` raises.
@@ -91,13 +93,14 @@ class DoneBell:
         if seconds <= 0 or self._count >= self._max_waiters:
             return read()
         deadline = time.monotonic() + seconds
-        with self._registered(job_id, client) as waiter:
+        with self._registered(job_id, environ.get("gunicorn.socket")) as waiter:
             while True:
                 record = read()  # registered before: what ends from now on rings
                 left_seconds = deadline - time.monotonic()
                 if record.done or left_seconds <= 0 or waiter.has_left or self.draining:
                     return record
                 del record  # thousands wait, each with as little as can be
+                environ[HELD] = True
                 waiter.woken.wait(left_seconds)
                 waiter.woken.clear()
 

@@ -63,7 +63,7 @@ class Supervisor:
         self._admission = Admission(database, settings, self.name, tasks, limits)
         self._settlement = Settlement(database, settings, self.name, self._admission)
         self._attempts = Attempts(catalog, settings)
-        self._tally = Tally(catalog)
+        self._tally = Tally(catalog, settings.jobs)
         self._taken: list[Dispatch] = []
         self._unstarted: list[Claimed] = []
         self._news = News()

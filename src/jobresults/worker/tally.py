@@ -13,6 +13,7 @@ from jobresults.jobs.incidents import EXECUTOR_KILLED
 from jobresults.jobs.outcome import Recorded
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
+from jobresults.settings import JobsSettings
 from jobresults.telemetry import metrics
 from jobresults.worker.attempts import Attempt
 from jobresults.worker.settlement import Settled
@@ -30,11 +31,14 @@ class Tally:
     had the job.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, settings: JobsSettings) -> None:
+        self._start_within_seconds = cache(settings.start_within_seconds_of)
         self._ended = cache(metrics.JOBS_ENDED.labels)
         self._retried = cache(metrics.JOB_ATTEMPTS_RETRIED.labels)
         self._run = cache(metrics.JOB_RUN.labels)
         self._wait = cache(metrics.JOB_WAIT.labels)
+        self._late = cache(metrics.JOB_STARTS_LATE.labels)
+        self._turnaround = cache(metrics.JOB_TURNAROUND.labels)
         self._fenced = {
             reason: metrics.LEDGER_FENCED_WRITES.labels(reason) for reason in FENCED_REASONS
         }
@@ -44,12 +48,17 @@ class Tally:
             metrics.begin_at_zero(metrics.JOB_ATTEMPTS_RETRIED, [name], RETRY_REASONS)
             self._run(name)
             self._wait(queue)
+            self._late(queue)
+            self._turnaround(name, queue)
 
     def begun(self, jobs: Iterable[Claimed]) -> None:
         """Attempts that the executor has begun."""
         for job in jobs:
-            wait_ms = max(0, job.started_at_ms - job.due_at_ms)
-            self._wait(job.queue).observe(wait_ms / 1000)
+            wait_seconds = max(0, job.started_at_ms - job.due_at_ms) / 1000
+            self._wait(job.queue).observe(wait_seconds)
+            late = self._late(job.queue)  # the series is there before its first event
+            if wait_seconds > self._start_within_seconds(job.queue):
+                late.inc()
 
     def settled(self, ended: Sequence[Attempt], settled: Settled) -> None:
         """All that one transaction has come to."""
@@ -60,6 +69,7 @@ class Tally:
                 self._fenced["outcome"].inc()
             elif recorded.state.done:
                 outcomes[job.task, job.queue, _outcome(attempt, recorded)] += 1
+                self._observe_turnaround(job, recorded)
             elif attempt.ran_seconds is not None:
                 self._retried(job.task, _reason(attempt)).inc()
             if attempt.ran_seconds is not None:
@@ -68,6 +78,12 @@ class Tally:
             self._ended(*labels).inc(count)
         if settled.admitted.superseded:
             self._fenced["claim"].inc(settled.admitted.superseded)
+
+    def _observe_turnaround(self, job: Claimed, recorded: Recorded) -> None:
+        """Of a canceled job it would tell how long somebody thought about it."""
+        if recorded.ended_at_ms is not None and recorded.state is not State.CANCELED:
+            took_ms = max(0, recorded.ended_at_ms - job.created_at_ms)
+            self._turnaround(job.task, job.queue).observe(took_ms / 1000)
 
     def lost(self, count: int) -> None:
         """So many leases had gone to other workers when this one looked."""

@@ -18,6 +18,7 @@ from jobresults.schema import migrate
 from jobresults.settings import (
     AlertsSettings,
     DatabaseSettings,
+    JobsSettings,
     LoggingSettings,
     RedisSettings,
     Settings,
@@ -87,6 +88,15 @@ def test_jobs_that_wait_too_long_are_found_until_they_run(driver: Driver, watch:
     assert finding.text.startswith("the oldest job of queue default waits for 360 s; 300 s are")
     driver.claim(job_id)
     assert keys(watch) == []
+
+
+@on_sqlite
+def test_a_queue_that_has_time_is_found_later(driver: Driver) -> None:
+    serve(driver)
+    wait(driver, driver.submit(), 6 * MINUTE_MS)
+    for seconds, found in ((90.0, []), (60.0, ["condition:queue_oldest:default"])):
+        aims = JobsSettings(queue_start_within_seconds={"default": seconds})
+        assert keys(Watch(driver.database, driver.redis, Settings(jobs=aims), ["default"])) == found
 
 
 def test_a_queue_that_nobody_serves_is_found_until_somebody_does(

@@ -24,6 +24,7 @@ from jobresults.maintenance.samples import Samples
 from jobresults.redis_store import Client, connect
 from jobresults.settings import (
     DatabaseSettings,
+    JobsSettings,
     LimitsSettings,
     RedisSettings,
     Settings,
@@ -85,6 +86,16 @@ def test_jobs_are_counted_in_the_state_they_are_in(driver: Driver, looker: Looke
     driver.alter(failing.id, due_at_ms=1)  # and is about to be dispatched
     assert looker.jobs() == {"queued": 3, "delayed": 3, "running": 1}
     assert looker.jobs("unserved") == {}
+
+
+@on_sqlite
+def test_each_queue_tells_how_soon_its_jobs_should_begin(driver: Driver) -> None:
+    aims = JobsSettings(start_within_seconds=30, queue_start_within_seconds={"unserved": 900})
+    looker = Looker(driver.database, driver.redis, Settings(jobs=aims))
+    assert looker.look().all("jobresults_queue_start_within_seconds") == {
+        ("default",): 30,
+        ("unserved",): 900,
+    }
 
 
 def test_jobs_that_wait_for_turns_are_queued_and_those_over_a_limit_held(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from jobresults.jobs import cancellation
 from jobresults.jobs.outcome import Ending
 from jobresults.jobs.running import Claimed
 from jobresults.jobs.states import State
-from jobresults.settings import Settings
+from jobresults.settings import JobsSettings, Settings
 from jobresults.telemetry import metrics
 from jobresults.worker.attempts import Attempt, Words
 from jobresults.worker.settlement import Settlement
@@ -65,6 +66,16 @@ def test_each_way_to_end_is_counted_once(shared: Metered, tmp_path: Path) -> Non
         ("stops_when_asked",): 1,
     }
     assert after.rise(before, "jobresults_job_wait_seconds_count") == {(DEFAULT,): 7}
+    assert after.rise(before, "jobresults_job_starts_late_total") == {}
+    turnarounds = after.rise(before, "jobresults_job_turnaround_seconds_count")
+    assert turnarounds == {
+        (DEFAULT, "echo"): 1,
+        (DEFAULT, "fails"): 1,
+        (DEFAULT, "never_ends"): 1,
+        (DEFAULT, "is_killed"): 1,
+    }
+    tried_twice = after.rise(before, "jobresults_job_turnaround_seconds_sum")[DEFAULT, "fails"]
+    assert tried_twice > after.rise(before, "jobresults_job_run_seconds_sum")["fails",]
     assert after.rise(before, "jobresults_job_run_seconds_sum")["never_ends",] >= 0.3
 
 
@@ -155,7 +166,7 @@ def test_a_word_after_the_verdict_is_fenced_and_not_counted_again(
     counted = collected(metrics.JOBS_ENDED, metrics.LEDGER_FENCED_WRITES)
     verdict = "canceled" if asked_to_cancel else "worker_lost"
     driver.lose_worker(claimed.id)
-    settle(driver, Tally(CATALOG), claimed)
+    settle(driver, Tally(CATALOG, JobsSettings()), claimed)
     after = collected(metrics.JOBS_ENDED, metrics.LEDGER_FENCED_WRITES)
     labels = {"task": "is_incoherent", "queue": DEFAULT, "outcome": verdict}
     assert after.get("jobresults_jobs_ended_total", **labels) == 1 + (
@@ -169,6 +180,21 @@ def test_a_word_after_the_verdict_is_fenced_and_not_counted_again(
     assert after.get(fenced, reason="outcome") == 1 + before
 
 
+def test_a_job_is_late_by_what_is_aimed_at_for_its_queue(driver: Driver) -> None:
+    aims = JobsSettings(start_within_seconds=30, queue_start_within_seconds={"unserved": 900})
+    tally, claimed = Tally(CATALOG, aims), driver.start()
+    before = collected(metrics.JOB_STARTS_LATE)
+    for queue in (DEFAULT, "unserved"):
+        for waited_seconds in (29, 31, 899, 901):
+            due_at_ms = claimed.started_at_ms - waited_seconds * 1000
+            tally.begun([replace(claimed, queue=queue, due_at_ms=due_at_ms)])
+    after = collected(metrics.JOB_STARTS_LATE)
+    assert after.rise(before, "jobresults_job_starts_late_total") == {
+        (DEFAULT,): 3,
+        ("unserved",): 1,
+    }
+
+
 def settle(driver: Driver, tally: Tally, claimed: Claimed) -> None:
     """A worker records that the job has succeeded."""
     hands = Hands(driver)
@@ -180,7 +206,7 @@ def settle(driver: Driver, tally: Tally, claimed: Claimed) -> None:
 
 def test_copies_of_a_dispatch_are_fenced(driver: Driver) -> None:
     driver.submit()
-    hands, tally = Hands(driver), Tally(CATALOG)
+    hands, tally = Hands(driver), Tally(CATALOG, JobsSettings())
     taken = hands.pop()
     before = collected(metrics.LEDGER_FENCED_WRITES)
     for _ in range(3):

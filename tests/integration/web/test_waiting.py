@@ -16,6 +16,7 @@ from jobresults.jobs.reading import JobRecord
 from jobresults.redis_store import BELL_CHANNEL, Client, connect
 from jobresults.settings import RedisSettings
 from jobresults.web import waiting
+from jobresults.web.request_counts import HELD
 from jobresults.web.waiting import DoneBell
 from tests.services.process import eventually
 
@@ -63,7 +64,8 @@ class Waiting:
         """A request that waits; it has read the job once when this returns."""
         reads = len(self.jobs.reads)
         read = self.jobs.read(job_id)
-        call = self._threads.submit(self.bell.wait, job_id, seconds, read, client)
+        environ = {"gunicorn.socket": client}
+        call = self._threads.submit(self.bell.wait, job_id, seconds, read, environ)
         eventually(lambda: len(self.jobs.reads) > reads, "it has read")
         return call
 
@@ -192,18 +194,21 @@ def test_a_client_that_hangs_up_frees_its_place(waits: Waiting) -> None:
 
 @pytest.mark.usefixtures("no_sweeps")
 def test_the_job_is_read_once_more_when_the_wait_is_over(waits: Waiting) -> None:
-    call = waits.wait("a", seconds=0.05)
-    assert not call.result(30).done
+    environ: dict[str, Any] = {}
+    assert not waits.bell.wait("a", 0.05, waits.jobs.read("a"), environ).done
+    assert HELD in environ
     assert waits.jobs.reads == ["a", "a"]
     assert waits.bell._waiters == {}
 
 
 def test_who_need_not_wait_reads_once(waits: Waiting) -> None:
     waits.jobs.done.add("a")
-    assert waits.bell.wait("a", LONG_SECONDS, waits.jobs.read("a")).done
-    assert not waits.bell.wait("b", 0, waits.jobs.read("b")).done
+    environ: dict[str, Any] = {}
+    assert waits.bell.wait("a", LONG_SECONDS, waits.jobs.read("a"), environ).done
+    assert not waits.bell.wait("b", 0, waits.jobs.read("b"), environ).done
+    assert environ == {}, "neither was held"
     with pytest.raises(NotFound):
-        waits.bell.wait("unknown", LONG_SECONDS, waits.jobs.read("unknown"))
+        waits.bell.wait("unknown", LONG_SECONDS, waits.jobs.read("unknown"), {})
     assert waits.jobs.reads == ["a", "b", "unknown"]
     assert (waits.bell._count, waits.bell._waiters) == (0, {})
 
@@ -212,7 +217,7 @@ def test_who_need_not_wait_reads_once(waits: Waiting) -> None:
 def test_more_than_may_wait_are_answered_at_once(waits: Waiting) -> None:
     waits.bell._max_waiters = 2
     calls = [waits.wait("a"), waits.wait("b")]
-    assert not waits.bell.wait("a", LONG_SECONDS, waits.jobs.read("a")).done
+    assert not waits.bell.wait("a", LONG_SECONDS, waits.jobs.read("a"), {}).done
     waits.bell.drain()
     for call in calls:
         assert not call.result(30).done

@@ -36,18 +36,21 @@ def as_json(record: logging.LogRecord) -> dict[str, Any]:
     return parsed
 
 
-def test_a_text_line_is_short_and_names_request_and_job(make_record: MakeRecord) -> None:
-    record = make_record("%s jobs", 3, request_id="r1", job_id="j1", customer="c1", task=None)
+def test_a_text_line_is_short_and_names_request_job_and_trace(make_record: MakeRecord) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    context = {"request_id": "r1", "job_id": "j1", "trace_id": trace_id}
+    record = make_record("%s jobs", 3, **context, customer="c1", task=None)
 
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} INFO     "
-        r"jobresults\.test: 3 jobs request_id=r1 job_id=j1",
+        r"jobresults\.test: 3 jobs request_id=r1 job_id=j1 "
+        rf"trace_id={trace_id}",
         TextFormatter().format(record),
     )
 
 
 def test_text_without_context_shows_none(make_record: MakeRecord) -> None:
-    line = TextFormatter().format(make_record(request_id=None, job_id=None))
+    line = TextFormatter().format(make_record(request_id=None, job_id=None, trace_id=None))
 
     assert line.endswith("jobresults.test: hello")
 
