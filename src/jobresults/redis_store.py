@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-import redis
+# redis-py offers to count for OpenTelemetry, and where its SDK is installed it loads it, psutil
+# too: 3 MiB for what nobody here asks for. Without it redis-py goes without.
+_has_opentelemetry = "opentelemetry" in sys.modules
+if not _has_opentelemetry:
+    sys.modules["opentelemetry"] = None  # type: ignore[assignment]  # "cannot be imported"
+try:
+    import redis
+finally:
+    if not _has_opentelemetry:
+        del sys.modules["opentelemetry"]
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError as RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
