@@ -8,23 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-# redis-py offers to count for OpenTelemetry, and where its SDK is installed it loads it, psutil
-# too: 3 MiB for what nobody here asks for. Without it redis-py goes without.
-_has_opentelemetry = "opentelemetry" in sys.modules
-if not _has_opentelemetry:
-    sys.modules["opentelemetry"] = None  # type: ignore[assignment]  # "cannot be imported"
-try:
-    import redis
-finally:
-    if not _has_opentelemetry:
-        del sys.modules["opentelemetry"]
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError as RedisError
-from redis.retry import Retry
-from redis.sentinel import Sentinel
-
 from jobresults.errors import ConfigurationError, RedisUnavailable
 from jobresults.settings import RedisSettings
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Within it the package cannot be imported, unless it has been before."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # the import system's word for it
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# redis-py offers to count for OpenTelemetry. Where that is installed it loads the SDK for it, and
+# psutil: 3 MiB a process for what nobody here asks for. Whatever else imports redis comes later.
+with _absent("opentelemetry"):
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError as RedisError
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel
 
 BELL_CHANNEL = "jr:done"
 
