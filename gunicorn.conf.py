@@ -2,6 +2,7 @@
 is in its folder.
 """
 
+import gc
 import os
 
 from gevent import monkey
@@ -12,6 +13,7 @@ from jobresults.web import metric_files  # noqa: E402
 
 metric_files.install()  # before anything declares a metric
 
+import jobresults.web.app  # noqa: E402, F401
 from jobresults.alerts.start import start_alerts  # noqa: E402
 from jobresults.configuration import load_settings  # noqa: E402
 from jobresults.telemetry.logging_setup import logging_dict  # noqa: E402
@@ -44,8 +46,10 @@ loglevel = _web.log_level
 accesslog = "-"
 logger_class = "jobresults.web.gunicorn_worker.AccessLogger"
 logconfig_dict = logging_dict(_settings, "web")
-# Each worker opens its own connections and threads: nothing may be inherited through the fork.
+# Each worker makes its own application, with its own connections and threads: nothing that is open
+# may be inherited through the fork. Modules are: workers share the memory of what is loaded above.
 preload_app = False
+gc.freeze()  # else a worker's collections touch, and so copy, what it shares
 # gunicorn would write a socket below the home directory, which a read-only container does not have.
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # nosec B108  # noqa: S108

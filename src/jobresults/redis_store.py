@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from redis.sentinel import Sentinel
-
 from jobresults.errors import ConfigurationError, RedisUnavailable
 from jobresults.settings import RedisSettings
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Within it the package cannot be imported, unless it has been before."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # the import system's word for it
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# redis-py offers to count for OpenTelemetry. Where that is installed it loads the SDK for it, and
+# psutil: 3 MiB a process for what nobody here asks for. Whatever else imports redis comes later.
+with _absent("opentelemetry"):
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError as RedisError
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel
 
 BELL_CHANNEL = "jr:done"
 

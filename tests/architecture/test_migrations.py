@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 import jobresults.accounts.model
 import jobresults.alerts.silences
-import jobresults.jobs.model
+import jobresults.jobs.indexes
 import jobresults.webhooks.model
 from jobresults import schema
 from jobresults.database import metadata

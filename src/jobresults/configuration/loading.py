@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from jobresults.configuration.explanation import explain
 from jobresults.configuration.sources import named_file, read_environment, read_yaml, tree_of
@@ -38,16 +37,19 @@ def load_settings(
         raise ConfigurationError("\n".join(lines)) from error
 
 
-def validated(tree: dict[str, Any], document: dict[str, Any]) -> Settings:
+def validated(tree: Mapping[str, Any], document: Mapping[str, Any]) -> Settings:
     """Raises ValidationError. What is in `tree` goes before what is in `document`."""
+    return Settings.model_validate(_merged(document, tree))
 
-    class _Sourced(Settings, BaseSettings):  # type: ignore[misc]  # pydantic merges their configs
-        @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return InitSettingsSource(settings_cls, tree), InitSettingsSource(
-                settings_cls, document
-            )
 
-    return Settings.model_construct(**dict(_Sourced()))
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Key by key where both have a section; else the one above counts.
+
+    Not pydantic-settings: it would load asyncio, argparse and six clouds, and build all models
+    twice, in order to do this.
+    """
+    merged = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            merged[key] = _merged(below[key], above[key])
+    return merged

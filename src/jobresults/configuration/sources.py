@@ -66,8 +66,6 @@ def read_environment(environ: Mapping[str, str]) -> Iterator[Variable]:
     """`JOBRESULTS_A__B=value` and `JOBRESULTS_A__B_FILE=path`; an empty file sets nothing, and so
     does a missing one whose path has a hyphen in front, as in systemd's `EnvironmentFile=`.
 
-    pydantic-settings' own source ignores unknown top-level names and knows no `_FILE`.
-
     Raises:
         ConfigurationError
     """

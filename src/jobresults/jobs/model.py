@@ -21,7 +21,6 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
     literal_column,
-    text,
 )
 
 from jobresults.database import metadata
@@ -101,7 +100,7 @@ job = Table(
     CheckConstraint("(state = 'running') = (lease_until_ms IS NOT NULL)", name="lease"),
 )
 
-# Statements that are to find these indexes say the very same.
+# Statements that are to find the indexes over these (indexes.py) say the very same.
 QUEUED: ColumnElement[bool] = literal_column("state = 'queued'")
 IN_LIST: ColumnElement[bool] = literal_column(
     "state = 'queued' AND dispatched_at_ms IS NOT NULL AND customer IS NOT NULL"
@@ -114,65 +113,6 @@ TO_DISPATCH: ColumnElement[bool] = literal_column(
     "state = 'queued' AND dispatched_at_ms IS NULL AND turn IS NULL AND limited_by IS NULL"
 )
 RUNNING: ColumnElement[bool] = literal_column("state = 'running'")
-# Keyset pages, newest first; the score of a customer; each sweep of maintenance reads only what it
-# works on.
-Index("ix_job_client_id", job.c.client, job.c.id)
-Index("ix_job_customer_id", job.c.customer, job.c.id)
-Index("ix_job_state_id", job.c.state, job.c.id)
-Index("ix_job_task_ended", job.c.task, job.c.ended_at_ms)
-Index(
-    "ix_job_due",
-    job.c.due_at_ms,
-    postgresql_where=TO_DISPATCH,
-    sqlite_where=TO_DISPATCH,
-)
-# The columns from the third on are there to be counted by, without a look at the table; SQLite
-# wants even the one that is the same in all.
-Index(
-    "ix_job_dispatched",
-    job.c.queue,
-    job.c.dispatched_at_ms,
-    job.c.turn,
-    job.c.limited_by,
-    job.c.due_at_ms,
-    job.c.state,
-    postgresql_where=QUEUED,
-    sqlite_where=QUEUED,
-)
-# Customers take turns, limits hold jobs: see turns.py and concurrency.py.
-Index(
-    "ix_job_in_list",
-    job.c.customer,
-    job.c.queue,
-    postgresql_where=IN_LIST,
-    sqlite_where=IN_LIST,
-)
-Index("ix_job_turn", job.c.queue, job.c.turn, postgresql_where=IN_TURN, sqlite_where=IN_TURN)
-Index(
-    "ix_job_customer_turn",
-    job.c.customer,
-    job.c.queue,
-    job.c.turn,
-    postgresql_where=IN_TURN,
-    sqlite_where=IN_TURN,
-)
-Index(
-    "ix_job_limited",
-    job.c.limited_by,
-    job.c.dispatched_at_ms,
-    job.c.id,
-    postgresql_where=LIMITED,
-    sqlite_where=LIMITED,
-)
-Index("ix_job_queued_of", job.c.client, postgresql_where=QUEUED, sqlite_where=QUEUED)
-Index("ix_job_lease", job.c.lease_until_ms, postgresql_where=RUNNING, sqlite_where=RUNNING)
-Index(
-    "ix_job_expires",
-    job.c.expires_at_ms,
-    postgresql_where=text("expired_at_ms IS NULL"),
-    sqlite_where=text("expired_at_ms IS NULL"),
-)
-Index("ix_job_expired", job.c.expired_at_ms)
 
 job_tag = Table(
     "job_tag",
@@ -231,7 +171,6 @@ callback_subscription = Table(
     Column("disabled_at_ms", BigInteger, comment="its target answered 410"),
 )
 
-_pending = text("state = 'pending'")
 callback = Table(
     "callback",
     metadata,
@@ -254,13 +193,6 @@ callback = Table(
     CheckConstraint("(state = 'pending') = (ended_at_ms IS NULL)", name="ended"),
     Index("ix_callback_job_id", "job_id"),
     Index("ix_callback_client_id", "client", "id"),
-    Index(
-        "ix_callback_pending",
-        "target",
-        "due_at_ms",
-        postgresql_where=_pending,
-        sqlite_where=_pending,
-    ),
 )
 
 paused_queue = Table(

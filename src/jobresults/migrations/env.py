@@ -8,7 +8,7 @@ from alembic import context
 
 import jobresults.accounts.model
 import jobresults.alerts.silences
-import jobresults.jobs.model
+import jobresults.jobs.indexes
 import jobresults.webhooks.model
 from jobresults.database import metadata
 

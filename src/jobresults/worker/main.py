@@ -6,13 +6,11 @@ import gc
 import logging
 import signal
 
-from redis.exceptions import RedisError
-
 from jobresults.alerts.start import start_alerts
 from jobresults.database import open_database
 from jobresults.errors import LedgerUnavailable, RedisUnavailable
 from jobresults.jobs.catalog import Catalog, load_catalog
-from jobresults.redis_store import connect, ping
+from jobresults.redis_store import RedisError, connect, ping
 from jobresults.schema import OTHER_SCHEMA, SchemaWatch
 from jobresults.settings import Settings
 from jobresults.stopping import StopFlag

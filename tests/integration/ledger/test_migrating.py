@@ -11,7 +11,7 @@ from functools import partial
 import psycopg
 import pytest
 
-import jobresults.jobs.model
+import jobresults.jobs.indexes
 from jobresults.errors import LedgerUnavailable
 from jobresults.schema import migrate, revisions, schema_revision
 from jobresults.settings import DatabaseSettings
