@@ -129,8 +129,7 @@ def test_an_executor_that_does_not_begin_is_replaced(
     attempts: Attempts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobresults.worker.attempts._BEGIN_SECONDS", 0.2)
-    (executor,) = (child for child in psutil.Process().children() if child.name() == "jr-executor")
-    os.kill(executor.pid, signal.SIGSTOP)
+    os.kill(attempts._executor.pid, signal.SIGSTOP)
     attempts.begin([claimed("one", value=1)])
     until(attempts, lambda: ended(attempts), "a fresh one has run it")
     assert ended(attempts) == {"one": Ending(result=b"1")}
