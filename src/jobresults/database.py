@@ -62,7 +62,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(jobresults_write=True)
-        self._now_ms = _clock_ms(engine.dialect.name)
+        self._now_ms = clock_ms(engine.dialect.name)
         self._read_clock = select(self._now_ms)
         self._resting_until = 0.0
 
@@ -181,7 +181,8 @@ def open_database(settings: DatabaseSettings) -> Database:
     return Database(engine)
 
 
-def _clock_ms(dialect: str) -> ColumnElement[int]:
+def clock_ms(dialect: str) -> ColumnElement[int]:
+    """A database's clock as SQL, for statements that are made once."""
     if dialect == "sqlite":
         return cast(func.round((func.julianday("now") - 2440587.5) * 86_400_000.0), BigInteger)
     # Not clock_timestamp(): it may change within a statement, so no index can be searched by it.

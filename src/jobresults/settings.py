@@ -224,6 +224,7 @@ class AccountsSettings(_Section):
     token_ttl_seconds: Count = 3_600
     login_attempts: Count = 5
     login_attempts_per_address: Count = 50
+    login_attempts_per_name: Count = 20
     login_window_seconds: Count = 300
 
     @model_validator(mode="after")

@@ -7,8 +7,10 @@ import secrets
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from jobresults.accounts import api_keys, people
+from jobresults.accounts.model import api_key
 from jobresults.accounts.people import Change
 from tests.services.process import eventually
 from tests.services.stack import Stack
@@ -215,6 +217,38 @@ def test_a_key_is_seen_once_and_listed_by_its_prefix(stack: Stack) -> None:
         assert absent.status_code == 404
     nul = stack.request("GET", "/v1/api-keys?client=%00", key=stack.operator_key)
     assert (nul.status_code, nul.json()["errors"][0]["path"]) == (400, "client")
+
+
+@on_both_databases
+def test_keys_are_listed_page_by_page_in_the_order_of_their_issue(stack: Stack) -> None:
+    client = f"client-{secrets.token_hex(4)}"
+    issued = [new_key(stack, client=client)["id"] for _ in range(5)]
+    with stack.ledger.write() as connection:  # three that were issued in one millisecond
+        connection.execute(
+            update(api_key)
+            .where(api_key.c.client == client, api_key.c.id.in_(issued[1:4]))
+            .values(created_at_ms=1)
+        )
+    path = f"/v1/api-keys?client={client}"
+    whole = stack.request("GET", path, key=stack.operator_key).json()
+    assert whole["next_cursor"] is None
+    assert [key["id"] for key in whole["api_keys"]] == [
+        *sorted(issued[1:4]),
+        issued[0],
+        issued[4],
+    ]
+    paged, query = [], ""
+    while query is not None:
+        answer = stack.request("GET", f"{path}&limit=2{query}", key=stack.operator_key).json()
+        assert len(answer["api_keys"]) <= 2
+        paged += answer["api_keys"]
+        cursor = answer["next_cursor"]
+        query = None if cursor is None else f"&cursor={cursor}"
+    assert paged == whole["api_keys"]
+    for wrong in ("limit=0", "limit=1001", "cursor=1", "cursor=1_0"):
+        refused = stack.request("GET", f"{path}&{wrong}", key=stack.operator_key)
+        name = wrong.partition("=")[0]
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (400, name)
 
 
 def test_what_is_revoked_is_refused_by_every_process_within_seconds(stack: Stack) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import Select, and_, insert, or_, select, update
 
 from jobresults.accounts.grant import Grant
 from jobresults.accounts.model import api_key
@@ -39,6 +39,11 @@ class ApiKey:
     def prefix(self) -> str:
         """How the key itself begins."""
         return f"jr_{self.id}"
+
+    @property
+    def cursor(self) -> str:
+        """Where a list goes on behind it."""
+        return f"{self.created_at_ms}_{self.id}"
 
 
 def issue(database: Database, *, client: str, scopes: Iterable[str] = tuple(Scope)) -> str:
@@ -83,10 +88,31 @@ def all_keys(database: Database, *, client: str | None = None) -> list[ApiKey]:
     Raises:
         LedgerUnavailable
     """
+    return [_api_key(row) for row in database.rows(_in_order(client))]
+
+
+def page(
+    database: Database, *, client: str | None, after: str | None, limit: int
+) -> tuple[list[ApiKey], str | None]:
+    """As `all_keys`, up to so many of them, behind a cursor; and the cursor to go on behind, None
+    on the last page. Keys issued meanwhile come on the last page.
+
+    Raises:
+        LedgerUnavailable
+    """
+    query = _in_order(client)
+    if after is not None:
+        at_ms, _, key_id = after.partition("_")
+        at_once = and_(api_key.c.created_at_ms == int(at_ms), api_key.c.id > key_id)
+        query = query.where(or_(api_key.c.created_at_ms > int(at_ms), at_once))
+    rows = database.rows(query.limit(limit + 1))
+    keys = [_api_key(row) for row in rows[:limit]]
+    return keys, keys[-1].cursor if len(rows) > limit else None
+
+
+def _in_order(client: str | None) -> Select[Any]:
     query = select(api_key).order_by(api_key.c.created_at_ms, api_key.c.id)
-    if client is not None:
-        query = query.where(api_key.c.client == client)
-    return [_api_key(row) for row in database.rows(query)]
+    return query if client is None else query.where(api_key.c.client == client)
 
 
 def revoke(database: Database, key_id: str) -> ApiKey:

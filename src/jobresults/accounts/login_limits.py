@@ -1,9 +1,14 @@
-"""How often a login may fail: counted in Redis for all processes, in memory while Redis is away."""
+"""How often a login may fail: counted in Redis for all processes, in memory while Redis is away.
+
+A name has a few attempts from each address, and some more from all addresses together. Where its
+person has logged in from lately is known, and not held up by what strangers do elsewhere.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -14,7 +19,10 @@ from jobresults.errors import RedisUnavailable, TooManyRequests
 from jobresults.redis_store import Client, guarded
 from jobresults.settings import AccountsSettings
 
+logger = logging.getLogger(__name__)
+
 _MAX_LOCAL = 10_000
+_KNOWN_SECONDS = 30 * 86_400
 
 
 class _Counted(NamedTuple):
@@ -32,11 +40,19 @@ class LoginLimits:
         self._settings = settings
         self._local: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def count(self, address: str, name: str | None = None) -> None:
-        """An attempt is about to be made from this address, for this name if it is a login.
+    def count(
+        self, address: str, name: str | None = None, *, holds_token: bool = False
+    ) -> TooManyRequests | None:
+        """An attempt is about to be made from this address, for this name if it is a login, or if
+        who holds the person's token is to prove the password, too.
+
+        Returns what refuses the attempt unless its password is right: strangers have used up what
+        the name has in all, but its person has logged in from this address lately. Whoever shares
+        the address learns nothing from being refused as everywhere else.
 
         Raises:
-            TooManyRequests: within the window it was the name's or the address' last but one.
+            TooManyRequests: within the window it was the address' last but one, or the name's from
+                there, or the name's from all addresses.
         """
         limits = (self._settings.login_attempts_per_address, self._settings.login_attempts)
         counted = self._add(_keys(address, name), 1)
@@ -46,14 +62,43 @@ class LoginLimits:
             if found.attempts > limit
         ]
         if over:
-            seconds = max(1, math.ceil(max(over)))
-            raise TooManyRequests(
-                f"too many attempts from this address; try again in {seconds} s", seconds
-            )
+            raise _refusal("from this address", max(over))
+        # Only now: one address alone cannot use up what a name has.
+        return None if name is None else self._count_all(address, name, holds_token)
 
-    def give_back(self, address: str, name: str) -> None:
-        """The attempt succeeded: it does not count."""
-        self._add(_keys(address, name), -1)
+    def _count_all(self, address: str, name: str, holds_token: bool) -> TooManyRequests | None:
+        limit = self._settings.login_attempts_per_name
+        (found,) = self._add([_key_of_all(name, holds_token)], 1)
+        if found.attempts <= limit:
+            return None
+        if found.attempts == limit + 1:
+            logger.warning("logins of a name are limited: too many failed, from many addresses")
+        refusal = _refusal("for this name", found.left_seconds)
+        if self._is_known(address, name):
+            return refusal
+        raise refusal
+
+    def give_back(self, address: str, name: str, *, holds_token: bool = False) -> None:
+        """The attempt succeeded: it does not count, and its address is known from now on."""
+        self._add([*_keys(address, name), _key_of_all(name, holds_token)], -1)
+        self._note_known(address, name)
+
+    def _is_known(self, address: str, name: str) -> bool:
+        key = _known_key(address, name)
+        try:
+            with guarded(self._redis):
+                return bool(self._redis.exists(key))
+        except RedisUnavailable:
+            _, ends_at = self._local.get(key, (0, 0.0))
+            return ends_at > time.monotonic()
+
+    def _note_known(self, address: str, name: str) -> None:
+        key = _known_key(address, name)
+        try:
+            with guarded(self._redis):
+                self._redis.set(key, 1, ex=_KNOWN_SECONDS)
+        except RedisUnavailable:
+            self._keep_locally(key, 1, time.monotonic() + _KNOWN_SECONDS)
 
     def _add(self, keys: Sequence[str], amount: int) -> list[_Counted]:
         try:
@@ -79,17 +124,39 @@ class LoginLimits:
         if ends_at <= now:
             self._local.pop(key, None)
             count, ends_at = 0, now + self._settings.login_window_seconds
-        self._local[key] = (count + amount, ends_at)
+        self._keep_locally(key, count + amount, ends_at)
+        return _Counted(count + amount, ends_at - now)
+
+    def _keep_locally(self, key: str, count: int, ends_at: float) -> None:
+        self._local[key] = (count, ends_at)
         while len(self._local) > _MAX_LOCAL:
             self._local.popitem(last=False)
-        return _Counted(count + amount, ends_at - now)
+
+
+def _refusal(whose: str, left_seconds: float) -> TooManyRequests:
+    seconds = max(1, math.ceil(left_seconds))
+    return TooManyRequests(f"too many attempts {whose}; try again in {seconds} s", seconds)
 
 
 def _keys(address: str, name: str | None) -> list[str]:
-    """Of the address, and of the name from there. Hashed: they are of any length, and personal."""
+    """Of the address, and of the name from there."""
     network = _network(address)
     parts = [network] if name is None else [network, f"{network} {name.lower()}"]
-    return [f"jr:login:{hashlib.sha256(part.encode()).hexdigest()[:32]}" for part in parts]
+    return [_key(part) for part in parts]
+
+
+def _key_of_all(name: str, holds_token: bool) -> str:
+    """Of the name from everywhere. Strangers do not reach what holders of its token count in."""
+    return _key(f"{'holder' if holds_token else 'all'}\n{name.lower()}")
+
+
+def _known_key(address: str, name: str) -> str:
+    return _key(f"known\n{_network(address)} {name.lower()}")
+
+
+def _key(part: str) -> str:
+    # Hashed: they are of any length, and personal.
+    return f"jr:login:{hashlib.sha256(part.encode()).hexdigest()[:32]}"
 
 
 def _network(address: str) -> str:

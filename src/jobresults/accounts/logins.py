@@ -68,7 +68,7 @@ class Logins:
 
         Raises:
             Unauthenticated: no such person, another password, or the account is disabled.
-            TooManyRequests: too many attempts failed for this name or from this address.
+            TooManyRequests: too many attempts failed for this name, or from this address.
             NotFound: nobody can log in here, for there is no key to sign tokens with.
             LedgerUnavailable
         """
@@ -96,17 +96,21 @@ class Logins:
             raise InvalidRequest(
                 f"current_password: {message}", [{"path": "current_password", "message": message}]
             )
-        if self._proven(name, password, address) is None:
+        if self._proven(name, password, address, holds_token=True) is None:
             raise Forbidden("current_password: it is another one")
 
-    def _proven(self, name: str, password: str, address: str) -> Credentials | None:
+    def _proven(
+        self, name: str, password: str, address: str, *, holds_token: bool = False
+    ) -> Credentials | None:
         """The active person of that name, if this is the password."""
-        self._limits.count(address, name)
+        refusal = self._limits.count(address, name, holds_token=holds_token)
         found = people.credentials(self._database, name)
         right = self._passwords.is_right(None if found is None else found.password_hash, password)
         if found is None or not right or found.person.disabled_at_ms is not None:
+            if refusal is not None:
+                raise refusal
             return None
-        self._limits.give_back(address, name)
+        self._limits.give_back(address, name, holds_token=holds_token)
         return found
 
     def log_out(self, token_id: str) -> None:

@@ -112,12 +112,12 @@ def accept(
             used a key meanwhile.
     """
     with database.write() as connection:
-        now_ms = database.read_clock_ms(connection)
-        known = _known(connection, requests, now_ms)
+        look = turns.look(database, connection)
+        known = _known(connection, requests, look.now_ms)
         new = [request for request in requests if request.key not in known]
         if new:
-            _insert(database, connection, new, now_ms, key_ttl_seconds, turn_jobs)
-    return [_answer(request, known, now_ms) for request in requests]
+            _insert(database, connection, new, look, key_ttl_seconds, turn_jobs)
+    return [_answer(request, known, look.now_ms) for request in requests]
 
 
 def earlier(database: Database, request: JobsRequest) -> Committed | RequestError | None:
@@ -159,14 +159,15 @@ def _insert(
     database: Database,
     connection: Connection,
     requests: Sequence[JobsRequest],
-    now_ms: int,
+    look: turns.Look,
     key_ttl_seconds: int,
     turn_jobs: int,
 ) -> None:
+    now_ms = look.now_ms
     jobs = [new for request in requests for new in request.jobs]
     for new in jobs:
         new.set_times(now_ms)
-    _take_turns(connection, jobs, turn_jobs)
+    _take_turns(connection, jobs, turn_jobs, held=look.held)
     stored.change(connection, [(new.client, new.size_bytes) for new in jobs])
     connection.execute(insert(job), [new.row for new in jobs])
     tags = [{"tag": tag, "job_id": new.row["id"]} for new in jobs for tag in new.tags]
@@ -188,10 +189,13 @@ def _insert(
         connection.execute(insert(idempotency_key), keys)
 
 
-def _take_turns(connection: Connection, jobs: Sequence[NewJob], turn_jobs: int) -> None:
+def _take_turns(
+    connection: Connection, jobs: Sequence[NewJob], turn_jobs: int, *, held: bool
+) -> None:
     at_once = [new for new in jobs if new.row["dispatched_at_ms"] is not None]
     lines = [(new.row["queue"], new.row["customer"]) for new in at_once]
-    for new, turn in zip(at_once, turns.assign(connection, lines, turn_jobs), strict=True):
+    given = turns.assign(connection, lines, turn_jobs, held=held)
+    for new, turn in zip(at_once, given, strict=True):
         if turn is not None:
             new.wait_for_turn(turn)
 

@@ -54,8 +54,8 @@ class Foreign:
 
 @dataclass(frozen=True)
 class RegisteredWorker:
-    """A worker as RQ's register tells of it, times by its own clock. `heartbeat_age_seconds`: from
-    its last heartbeat to now, by Redis' clock. `tasks`, `release`: None if it is no worker of ours.
+    """A worker as RQ's register tells of it, times by its own clock. `tasks`, `release`: None if it
+    is no worker of ours.
     """
 
     name: str
@@ -66,7 +66,6 @@ class RegisteredWorker:
     tasks: frozenset[str] | None
     started_at_ms: int
     last_seen_at_ms: int
-    heartbeat_age_seconds: float
 
 
 def parse_rq_id(rq_id: str) -> tuple[str, int] | None:
@@ -179,30 +178,26 @@ def registered_workers(client: Client) -> list[RegisteredWorker]:
         RedisUnavailable
     """
     with guarded(client):
-        with client.pipeline(transaction=False) as pipeline:
-            pipeline.time()
-            pipeline.smembers(REDIS_WORKER_KEYS)
-            (seconds, microseconds), register = pipeline.execute()
+        register: Any = client.smembers(REDIS_WORKER_KEYS)
         keys = sorted(register)
         with client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.hmget(key, *_FIELDS)
             found: list[Any] = pipeline.execute()
-    now_seconds = seconds + microseconds / 1e6
     entries = [
         (key.decode(), dict(zip(_FIELDS, values, strict=True)))
         for key, values in zip(keys, found, strict=True)
     ]
     return [
-        _registered(key, entry, now_seconds)
+        _registered(key, entry)
         for key, entry in entries
         if entry["birth"] is not None and entry["last_heartbeat"] is not None
     ]
 
 
-def _registered(key: str, entry: dict[str, bytes | None], now_seconds: float) -> RegisteredWorker:
+def _registered(key: str, entry: dict[str, bytes | None]) -> RegisteredWorker:
     text = {name: None if value is None else value.decode() for name, value in entry.items()}
-    tasks, seen_ms = text[TASKS_FIELD], _milliseconds(text["last_heartbeat"] or "")
+    tasks = text[TASKS_FIELD]
     return RegisteredWorker(
         name=key.removeprefix(Worker.redis_worker_namespace_prefix),
         host=text["hostname"] or "",
@@ -211,8 +206,7 @@ def _registered(key: str, entry: dict[str, bytes | None], now_seconds: float) ->
         queues=tuple((text["queues"] or "").split(",")),
         tasks=None if tasks is None else frozenset(json.loads(tasks)),
         started_at_ms=_milliseconds(text["birth"] or ""),
-        last_seen_at_ms=seen_ms,
-        heartbeat_age_seconds=max(0.0, now_seconds - seen_ms / 1000),
+        last_seen_at_ms=_milliseconds(text["last_heartbeat"] or ""),
     )
 
 

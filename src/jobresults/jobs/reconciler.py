@@ -39,7 +39,7 @@ _GIVE_TURN = (
 
 def dispatch_due(database: Database, redis: Client, batch_size: int, *, turn_jobs: int = 0) -> int:
     """Hand over queued jobs that are due and not handed over yet: retries, scheduled and requeued
-    ones. Those of customers who have enough in the list get their turns. Returns how many.
+    ones. Those who have to wait for their turns get them. Returns how many.
 
     Raises:
         LedgerUnavailable, RedisUnavailable: those taken already count as lost dispatches, and are
@@ -48,12 +48,16 @@ def dispatch_due(database: Database, redis: Client, batch_size: int, *, turn_job
     ping(redis)
     due = TO_DISPATCH & (job.c.due_at_ms <= database.now_ms())
     with database.write() as connection:
-        held = _give_turns(connection, due, batch_size, turn_jobs) if turn_jobs else 0
+        held = _give_turns(database, connection, due, batch_size, turn_jobs) if turn_jobs else 0
     return held + _dispatch_where(database, redis, due, batch_size, bump_epoch=False)
 
 
 def _give_turns(
-    connection: Connection, due: ColumnElement[bool], batch_size: int, turn_jobs: int
+    database: Database,
+    connection: Connection,
+    due: ColumnElement[bool],
+    batch_size: int,
+    turn_jobs: int,
 ) -> int:
     rows = connection.execute(
         select(job.c.id, job.c.queue, job.c.customer)
@@ -62,7 +66,9 @@ def _give_turns(
         .limit(batch_size)
         .with_for_update(skip_locked=True)
     ).all()
-    given = turns.assign(connection, [(row.queue, row.customer) for row in rows], turn_jobs)
+    lines = [(row.queue, row.customer) for row in rows]
+    held_before = bool(rows) and turns.look(database, connection).held
+    given = turns.assign(connection, lines, turn_jobs, held=held_before)
     held = [
         {"job_id": row.id, "place": turn, "word": WaitingOn.WORKER}
         for row, turn in zip(rows, given, strict=True)

@@ -4,35 +4,47 @@ at most.
 Of each customer `limits.turn_jobs` wait in the queue's list in Redis. Its further jobs are held in
 the ledger with a turn: their place in the queue, one behind the other of the same customer, side by
 side with those of others. While any job of a queue is held, so is who comes anew: else a stream of
-newcomers would keep the list full, and those before them waiting. Workers keep the list filled in
-the order of the turns, and take from the ledger itself once the list is empty.
+newcomers would keep the list full, and those before them waiting. Jobs without a customer are held
+for that reason only, all of them in one line. Workers keep the list filled in the order of the
+turns, and take from the ledger itself once the list is empty.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
+    TextClause,
     bindparam,
+    column,
     func,
     literal,
     select,
+    text,
     update,
 )
 
-from jobresults.database import Database
+from jobresults.database import Database, clock_ms
 from jobresults.jobs import events
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.model import IN_LIST, IN_TURN, QUEUED, job
 from jobresults.jobs.states import Event
 
-# A queue and a customer: those jobs stand in one line.
+# A queue and a customer, or none: those jobs stand in one line.
 Line = tuple[str, str | None]
+
+
+class Look(NamedTuple):
+    """The database's clock, and whether any queue holds a job for its turn."""
+
+    now_ms: int
+    held: bool
 
 
 def _held(*columns: Any) -> Any:
@@ -46,10 +58,17 @@ def _held(*columns: Any) -> Any:
 
 
 def _room() -> ColumnElement[int]:
-    """How many jobs the list of a queue lacks."""
+    """How many jobs the list of a queue lacks. What a limit let go comes besides: it may do so
+    without end.
+    """
     some = (
         select(literal(1))
-        .where(job.c.queue == bindparam("queue_name"), QUEUED, job.c.dispatched_at_ms.is_not(None))
+        .where(
+            job.c.queue == bindparam("queue_name"),
+            QUEUED,
+            job.c.dispatched_at_ms.is_not(None),
+            job.c.limited_by.is_(None),
+        )
         .limit(bindparam("most", type_=Integer))
     )
     count = select(func.count()).select_from(some.subquery()).scalar_subquery()
@@ -71,28 +90,65 @@ _COUNT = (
     .where(job.c.customer.in_(bindparam("customers", expanding=True)), IN_LIST)
     .group_by(job.c.queue, job.c.customer)
 )
-_OF_QUEUE = (job.c.queue == bindparam("queue_name")) & IN_TURN
-_LAST_TURN = select(func.max(job.c.turn)).where(
-    job.c.customer == bindparam("customer_name"), _OF_QUEUE
-)
-_TURN_NOW = select(func.min(job.c.turn)).where(_OF_QUEUE)
+_TURN_NOW = select(func.min(job.c.turn)).where(job.c.queue == bindparam("queue_name"), IN_TURN)
 
 
-def assign(connection: Connection, lines: Sequence[Line], turn_jobs: int) -> list[int | None]:
-    """The turns of new jobs, in the order given; None for one that goes to the list at once."""
+def _by_index(dialect: str, index: str) -> TextClause:
+    """The table of jobs. SQLite, left alone, may choose an index in which it reads all that is
+    queued.
+    """
+    return text(f"job INDEXED BY {index}" if dialect == "sqlite" else "job")
+
+
+def _look(dialect: str) -> Select[Any]:
+    # The least queue, and not any: that is one look at the end of an index, however many jobs
+    # PostgreSQL believes to be held.
+    table = _by_index(dialect, "ix_job_turn")
+    held: Select[Any] = select(func.min(column("queue"))).select_from(table).where(IN_TURN)
+    return select(clock_ms(dialect), held.scalar_subquery())
+
+
+def _last_turn(dialect: str, customer: ColumnElement[bool]) -> Select[Any]:
+    table = _by_index(dialect, "ix_job_customer_turn")
+    of_queue = column("queue") == bindparam("queue_name")
+    return select(func.max(column("turn"))).select_from(table).where(customer, of_queue, IN_TURN)
+
+
+_DIALECTS = ("postgresql", "sqlite")
+_LOOK = {dialect: _look(dialect) for dialect in _DIALECTS}
+_LAST_TURN = {
+    dialect: _last_turn(dialect, column("customer") == bindparam("customer_name"))
+    for dialect in _DIALECTS
+}
+_LAST_TURN_OF_NOBODY = {
+    dialect: _last_turn(dialect, column("customer").is_(None)) for dialect in _DIALECTS
+}
+
+
+def look(database: Database, connection: Connection) -> Look:
+    """In one statement, since every transaction that moves jobs wants both."""
+    now_ms, queue = connection.execute(_LOOK[database.dialect]).one()
+    return Look(int(now_ms), queue is not None)
+
+
+def assign(
+    connection: Connection, lines: Sequence[Line], turn_jobs: int, *, held: bool
+) -> list[int | None]:
+    """The turns of new jobs, in the order given; None for one that goes to the list at once.
+    `held`: a queue, perhaps another one, holds jobs.
+    """
     customers = {customer for _, customer in lines if customer is not None}
-    if not turn_jobs or not customers:
+    if not turn_jobs or not (customers or held):
         return [None] * len(lines)
-    queues = {queue for queue, customer in lines if customer is not None}
-    now = {queue: _turn_now(connection, queue) for queue in queues}
-    rows = connection.execute(_COUNT, {"customers": list(customers)})
+    now = {queue: _turn_now(connection, queue) if held else None for queue, _ in lines}
+    rows = connection.execute(_COUNT, {"customers": list(customers)}) if customers else ()
     in_list: Counter[Line] = Counter({(row.queue, row.customer): row.jobs for row in rows})
     next_turns: dict[Line, int] = {}
     turns: list[int | None] = []
     for line in lines:
         in_list[line] += 1
         queue, customer = line
-        if customer is None or (now[queue] is None and in_list[line] <= turn_jobs):
+        if now[queue] is None and (customer is None or in_list[line] <= turn_jobs):
             turns.append(None)
             continue
         if line not in next_turns:
@@ -158,11 +214,14 @@ def _turn_now(connection: Connection, queue: str) -> int | None:
 
 
 def _next_turn(connection: Connection, line: Line, now: int | None) -> int:
-    """After the customer's last one, but not before the one that is next: who comes anew does not
+    """After the line's last one, but not before the one that is next: who comes anew does not
     overtake all the others, nor wait for all of them.
     """
     if now is None:
         return 0
-    values = dict(zip(("queue_name", "customer_name"), line, strict=True))
-    last = connection.execute(_LAST_TURN, values).scalar_one()
+    queue, customer = line
+    statements = _LAST_TURN_OF_NOBODY if customer is None else _LAST_TURN
+    last = connection.execute(
+        statements[connection.dialect.name], {"queue_name": queue, "customer_name": customer}
+    ).scalar_one()
     return now if last is None else max(last + 1, now)

@@ -24,7 +24,6 @@ SAMPLED = (
     metrics.QUEUE_OLDEST,
     metrics.QUEUE_START_WITHIN,
     metrics.WORKERS,
-    metrics.WORKER_HEARTBEAT_AGE_MAX,
     metrics.UP_DEPENDENCY,
     metrics.REDIS_MEMORY_USED,
     metrics.REDIS_MEMORY_MAX,
@@ -112,16 +111,12 @@ def _dependency(name: str, ask: Callable[[], object]) -> Look:
 
 def _workers(redis: Client, queues: Sequence[str]) -> Found:
     counts: dict[tuple[str, ...], float] = {}
-    ages: dict[tuple[str, ...], float] = {}
     workers = registered_workers(redis)
     for queue in queues:
         seen = [worker for worker in workers if queue in worker.queues]
         for state, is_busy in (("busy", True), ("idle", False)):
-            beats = [it.heartbeat_age_seconds for it in seen if it.is_busy is is_busy]
-            counts[queue, state] = len(beats)
-            if beats:
-                ages[queue, state] = max(beats)
-    return {metrics.WORKERS: counts, metrics.WORKER_HEARTBEAT_AGE_MAX: ages}
+            counts[queue, state] = sum(worker.is_busy is is_busy for worker in seen)
+    return {metrics.WORKERS: counts}
 
 
 def _redis(redis: Client) -> Found:

@@ -228,11 +228,10 @@ WORKERS = _gauge(
     *("queue", "state"),
     by=("maintenance",),
 )
-WORKER_HEARTBEAT_AGE_MAX = _gauge(
-    "jobresults_worker_heartbeat_age_max_seconds",
-    "The age of the oldest latest heartbeat among a queue's workers.",
-    *("queue", "state"),
-    by=("maintenance",),
+WORKER_HEARTBEAT = _gauge(
+    "jobresults_worker_heartbeat_timestamp_seconds",
+    "When the worker last told Redis that it is there, or began to, in seconds since 1970.",
+    by=("worker",),
 )
 UP_DEPENDENCY = _gauge(
     "jobresults_up_dependency",

@@ -185,13 +185,18 @@ class IssuedKeyBody(KeyBody):
     key: str
 
 
-class KeyList(BaseModel):
-    """All keys, oldest first."""
+class KeyPage(BaseModel):
+    """Keys, oldest first."""
 
     api_keys: list[KeyBody]
+    next_cursor: str | None
 
 
 class KeyQuery(_Request):
-    """Whose keys to list."""
+    """Whose keys to list, and where to go on."""
 
     client: FilterText | None = None
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}_[0-9a-f]{12}$")] | None = Field(
+        None, description="`next_cursor` of the page before"
+    )
+    limit: int = Field(1_000, ge=1, le=1_000)

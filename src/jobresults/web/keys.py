@@ -19,10 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 def list_api_keys() -> Response:
-    """List API keys, revoked ones included; never the keys themselves."""
+    """List API keys, oldest first, revoked ones included; never the keys themselves."""
     query = parse(KeyQuery, dict(request.args))
-    found = api_keys.all_keys(services().database, client=query.client)
-    return jsonify(api_keys=[_document(key) for key in found])
+    found, next_cursor = api_keys.page(
+        services().database, client=query.client, after=query.cursor, limit=query.limit
+    )
+    return jsonify(api_keys=[_document(key) for key in found], next_cursor=next_cursor)
 
 
 def issue_api_key() -> Response:

@@ -58,12 +58,12 @@ class Admission:
         *,
         queues: Sequence[str],
         room: int,
-        now_ms: int,
+        look: turns.Look,
     ) -> Admitted:
         """Within the caller's transaction: claim what was taken and, of these queues, up to `room`
         jobs that are held; let others go for those that begin and those that have left.
         """
-        admitted = Admitted()
+        admitted, now_ms = Admitted(), look.now_ms
         entries = [*taken, *self._held(connection, queues, room)]
         if entries:
             self._begin(
@@ -78,7 +78,8 @@ class Admission:
         # On PostgreSQL a job may have been held for those that began here before it was seen;
         # SQLite has one writer at a time.
         moved = admitted.begun if self._database.dialect == "sqlite" else (*admitted.begun, *left)
-        touched = {job.queue for job in moved if job.customer is not None}
+        # Without a customer, too, it may have kept those of others waiting.
+        touched = {job.queue for job in moved if look.held or job.customer is not None}
         touched |= {entry.queue for entry in taken if entry.job_id not in begun}
         self._fill(connection, admitted, touched | self.backlog, now_ms)
         return admitted

@@ -26,7 +26,7 @@ from jobresults.jobs.dispatch import RELEASE_FIELD, TASKS_FIELD, started_key
 from jobresults.jobs.running import Claimed
 from jobresults.redis_store import Client, guarded
 from jobresults.settings import WorkerSettings
-from jobresults.telemetry import identity
+from jobresults.telemetry import identity, metrics
 
 _SUSPENSION_SECONDS = 1.0
 
@@ -53,6 +53,8 @@ class Presence(Worker):
         self._next_beat = 0.0
         self._suspended = False
         self._suspension_known_until = 0.0
+        # The register forgets a silent worker with its lease; only its own word tells for how long.
+        metrics.WORKER_HEARTBEAT.set_to_current_time()
 
     @property
     def connection_timeout(self) -> int:
@@ -75,6 +77,7 @@ class Presence(Worker):
                 self.heartbeat(self._lease_seconds, pipeline)
                 self.note_started(pipeline, running)
                 pipeline.execute()
+        metrics.WORKER_HEARTBEAT.set_to_current_time()
 
     def _note_birth(self, pipeline: Pipeline, *, busy: bool) -> None:
         """As RQ's `register_birth`, but never there for longer than a lease: RQ takes 90 s."""

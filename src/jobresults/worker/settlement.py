@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobresults.database import Database
-from jobresults.jobs import outcome, running
+from jobresults.jobs import outcome, running, turns
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.outcome import Recorded
 from jobresults.jobs.reading import JobRecord
@@ -59,7 +59,8 @@ class Settlement:
         """
         settled = Settled()
         with self._database.write() as connection:
-            settled.now_ms = now_ms = self._database.read_clock_ms(connection)
+            look = turns.look(self._database, connection)
+            settled.now_ms = now_ms = look.now_ms
             running.append_logs(connection, words.lines)
             running.record_progress(self._database, connection, list(words.progress.values()))
             settled.recorded = outcome.record(
@@ -79,7 +80,7 @@ class Settlement:
                 [item.job for item in ended],
                 queues=queues,
                 room=room,
-                now_ms=now_ms,
+                look=look,
             )
         return settled
 

@@ -36,26 +36,56 @@ def test_a_customers_first_jobs_are_in_the_list_and_its_further_ones_held(driver
     assert waiting_on(driver, ids[-1]) == WaitingOn.WORKER
 
 
-def test_jobs_without_a_customer_are_never_held(driver: Driver) -> None:
+def test_jobs_without_a_customer_are_not_held_for_each_other(driver: Driver) -> None:
     assert len(submit(driver, None, 3 * N)) == len(driver.waiting())
 
 
-def test_another_customers_job_runs_within_a_few_job_times(driver: Driver) -> None:
-    submit(driver, "ann", 50)
-    hands = Hands(driver)
-    hands.work_off(10)
-    (late,) = submit(driver, "bob", 1)
-    assert hands.work_off().index(late) <= N + 1, "the list, and the one that is next"
+def test_jobs_without_a_customer_wait_in_one_line_while_others_wait(driver: Driver) -> None:
+    ann = submit(driver, "ann", N + 3)
+    nobody = submit(driver, None, 3)
+    assert [driver.row(job_id).turn for job_id in ann[N:]] == [0, 1, 2]
+    assert [driver.row(job_id).turn for job_id in nobody] == [0, 1, 2]
+    assert Hands(driver).work_off() == [
+        *ann[:N],
+        ann[4],
+        nobody[0],
+        ann[5],
+        nobody[1],
+        *ann[6:],
+        nobody[2],
+    ]
 
 
-def test_a_held_job_is_not_overtaken_for_ever_by_customers_who_come_anew(driver: Driver) -> None:
-    """Red if newcomers go to the list: it is never short of jobs, and the held one never let go."""
+def test_a_held_job_is_not_overtaken_for_ever_by_jobs_without_a_customer(driver: Driver) -> None:
+    """Red if these go to the list: it is never short of jobs, and the held one never let go."""
+    before = submit(driver, None, 3)
     held = submit(driver, "ann", N + 1)[N]
     hands, begun = Hands(driver), []
-    for number in range(5 * N):
-        submit(driver, f"customer {number}", 2)
+    for _ in range(5 * N):
+        submit(driver, None, 2)
         begun += [found.id for found in hands.begin()]
-    assert held in begun[: 2 * N]
+    assert held in begun[: len(before) + N + 2]
+
+
+def test_the_last_job_without_a_customer_lets_those_go_that_wait(driver: Driver) -> None:
+    """Red if only customers' jobs do so: then they wait for the next sweep."""
+    ids = [*submit(driver, "ann", N), *submit(driver, None, N), *submit(driver, "ann", 2)]
+    assert Hands(driver).work_off() == ids
+
+
+def test_a_held_job_is_not_overtaken_for_ever_by_those_that_a_limit_lets_go(driver: Driver) -> None:
+    """Red if these count as room taken: each that ends sends another one into the list."""
+    limited = [job_id for n in range(2 * N) for job_id in submit(driver, f"customer {n}", N)]
+    hands = Hands(driver, max_running_per_customer=1)
+    last, *others = hands.begin(len(limited))
+    hands.end(*others)
+    held = submit(driver, "ann", N + 1)[N]
+    begun: list[str] = []
+    while held not in begun:
+        (found,) = hands.settle(hands.pop(), ended=[last]).admitted.begun
+        begun.append(found.id)
+        last = found
+    assert len(begun) <= 2 * (len(others) + 1) + N, "the list, twice"
 
 
 def test_customers_with_many_jobs_alternate(driver: Driver) -> None:
@@ -166,8 +196,8 @@ def test_a_job_held_for_jobs_that_were_claimed_meanwhile_is_released_at_once(
     submit(driver, "ann", N)
     assign = turns.assign
 
-    def assign_and_lose(*arguments: Any) -> list[int | None]:
-        found = assign(*arguments)
+    def assign_and_lose(*arguments: Any, **options: Any) -> list[int | None]:
+        found = assign(*arguments, **options)
         monkeypatch.setattr(turns, "assign", assign)
         assert len(Hands(driver).begin(N)) == N
         return found

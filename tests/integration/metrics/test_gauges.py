@@ -199,18 +199,11 @@ def test_workers_are_those_in_the_register_whose_lease_is_not_over(
         ("unserved", "busy"): 0,
         ("unserved", "idle"): 1,
     }
-    age = found.get("jobresults_worker_heartbeat_age_max_seconds", queue="default", state="idle")
-    assert age is not None
-    assert 20 <= age < 60
     assert redis.scard("rq:workers:default") == 4, "looking cleans nothing up"
     assert redis.zcard("rq:wip:default") == 1
     redis.delete("rq:worker:a")
     found = looker.look()
     assert found.get("jobresults_workers", queue="default", state="busy") == 0
-    assert (
-        found.get("jobresults_worker_heartbeat_age_max_seconds", queue="default", state="busy")
-        is None
-    )
 
 
 @on_sqlite

@@ -44,9 +44,9 @@ def app(
     made.extensions["jobresults"].redis.close()
 
 
-def post(app: Flask, path: str, address: str = "192.0.2.1") -> Any:
+def post(app: Flask, path: str, address: str = "192.0.2.1", **members: str) -> Any:
     environ = {"REMOTE_ADDR": address}
-    return Client(app).post(path, json=BODY, environ_overrides=environ)
+    return Client(app).post(path, json=BODY | members, environ_overrides=environ)
 
 
 def test_by_default_nobody_registers_or_logs_in(app: Flask) -> None:
@@ -74,3 +74,35 @@ def test_an_address_has_its_own_limit(app: Flask) -> None:
         assert post(app, "/register").status_code == status
     assert post(app, "/login").status_code == 429
     assert post(app, "/login", "192.0.2.2").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        {
+            "registration": "open",
+            "token_keys": [{"id": "a", "secret": secrets.token_hex(32)}],
+            "login_attempts_per_name": 3,
+        }
+    ],
+    indirect=True,
+)
+def test_guessing_from_many_addresses_is_limited_and_does_not_lock_the_person_out(
+    app: Flask,
+) -> None:
+    assert post(app, "/register").status_code == 201
+    assert post(app, "/login").status_code == 200
+    refusals = []
+    for name in ("ann", "nobody"):
+        guesses = [
+            post(app, "/login", f"198.51.100.{number}", name=name, password="a guess")
+            for number in range(5)
+        ]
+        assert [guess.status_code for guess in guesses] == [401] * 3 + [429] * 2
+        assert 0 < int(guesses[-1].headers["Retry-After"]) <= 300
+        refusals.append([{**guess.json, "request_id": ""} for guess in (guesses[0], guesses[-1])])
+    assert refusals[0][0] == refusals[1][0]
+    assert refusals[0][1]["code"] == refusals[1][1]["code"] == "rate_limited"
+    assert post(app, "/login", "203.0.113.1").status_code == 429
+    assert post(app, "/login", password="a guess").status_code == 429, "as from everywhere else"
+    assert post(app, "/login").status_code == 200, "its person comes from there"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from jobresults.errors import RedisUnavailable
@@ -9,6 +11,7 @@ from jobresults.jobs.dispatch import RELEASE_FIELD, registered_workers
 from jobresults.jobs.workers import all_workers
 from jobresults.redis_store import connect
 from jobresults.settings import RedisSettings, WorkerSettings
+from jobresults.telemetry import metrics
 from jobresults.worker.presence import Presence
 from tests.integration.driver import Driver
 
@@ -30,7 +33,7 @@ def test_a_worker_is_seen_by_its_entry_and_its_jobs(driver: Driver) -> None:
     assert mine.registered is not None
     assert (mine.registered.queues, mine.registered.tasks) == (("default", "slow"), {"echo"})
     assert not mine.registered.is_busy
-    assert 0 <= mine.registered.heartbeat_age_seconds < 60
+    assert abs(time.time() * 1000 - mine.registered.last_seen_at_ms) < 60_000
 
 
 def test_a_worker_of_stock_rq_is_seen_without_a_version(driver: Driver) -> None:
@@ -47,3 +50,20 @@ def test_a_register_out_of_reach_is_told(driver: Driver) -> None:
     settings = RedisSettings.model_validate({"url": "redis://127.0.0.1:1/0"})
     with connect(settings) as nowhere, pytest.raises(RedisUnavailable):
         all_workers(driver.database, nowhere)
+
+
+def test_a_worker_tells_itself_when_redis_heard_of_it_last(driver: Driver) -> None:
+    """Red if only the register does: it forgets a silent worker with its lease."""
+    heard = Presence(driver.redis, WorkerSettings())
+    assert told_seconds_ago() < 60, "it has begun"
+    metrics.WORKER_HEARTBEAT.set(1)
+    heard.beat([])
+    assert told_seconds_ago() < 60
+    metrics.WORKER_HEARTBEAT.set(1)
+    heard.beat([])
+    assert told_seconds_ago() > 60, "nothing was due, and nothing told"
+
+
+def told_seconds_ago() -> float:
+    (family,) = metrics.WORKER_HEARTBEAT.collect()
+    return time.time() - family.samples[0].value

@@ -16,6 +16,8 @@ from tests.unit.accounts.conftest import accounts
 
 SETTINGS = accounts(login_attempts=3, login_attempts_per_address=5, login_window_seconds=60)
 
+OF_A_NAME = accounts(login_attempts=3, login_attempts_per_name=4, login_window_seconds=60)
+
 
 @pytest.fixture(params=["with Redis", "without Redis"])
 def redis(request: pytest.FixtureRequest) -> Iterator[Client]:
@@ -51,6 +53,51 @@ def test_an_address_has_so_many_for_all_names(redis: Client) -> None:
     limits.count("2001:db8:0:1::1", "d")
 
 
+def test_a_name_has_so_many_from_all_addresses(redis: Client) -> None:
+    limits = LoginLimits(redis, OF_A_NAME)
+    for number in range(4):
+        limits.count(f"192.0.2.{number}", "ann")
+    refused = refusal(limits, "192.0.2.9", "Ann")
+    assert 50 < refused.retry_after_seconds <= 60
+    assert "ann" not in refused.detail.lower()
+    limits.count("192.0.2.9", "bob")
+
+
+def test_one_address_alone_does_not_use_up_what_a_name_has(redis: Client) -> None:
+    """Red if what is refused counts, too: then anyone locks out everyone."""
+    limits = LoginLimits(redis, OF_A_NAME)
+    for _ in range(3):
+        limits.count("192.0.2.1", "ann")
+    for _ in range(20):
+        refusal(limits, "192.0.2.1", "ann")
+    limits.count("192.0.2.2", "ann")
+
+
+def test_strangers_do_not_hold_up_who_logged_in_from_there_lately(redis: Client) -> None:
+    limits = LoginLimits(redis, OF_A_NAME)
+    assert limits.count("192.0.2.1", "ann") is None
+    limits.give_back("192.0.2.1", "ann")
+    for number in range(4):
+        limits.count(f"198.51.100.{number}", "ann")
+    stranger = refusal(limits, "198.51.100.9", "ann")
+    for _ in range(3):
+        held_against = limits.count("192.0.2.1", "ANN")
+        assert held_against is not None
+        assert held_against.detail.split(";")[0] == stranger.detail.split(";")[0]
+    assert "from this address" in refusal(limits, "192.0.2.1", "ann").detail
+
+
+def test_strangers_do_not_hold_up_who_holds_a_token(redis: Client) -> None:
+    limits = LoginLimits(redis, OF_A_NAME)
+    for number in range(4):
+        limits.count(f"198.51.100.{number}", "ann")
+    assert limits.count("192.0.2.1", "ann", holds_token=True) is None
+    for number in range(3):
+        limits.count(f"192.0.2.{number + 2}", "ann", holds_token=True)
+    with pytest.raises(TooManyRequests):
+        limits.count("192.0.2.9", "ann", holds_token=True)
+
+
 def test_what_succeeds_does_not_count(redis: Client) -> None:
     limits = LoginLimits(redis, SETTINGS)
     for _ in range(20):
@@ -82,5 +129,6 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_limits, "_MAX_LOCAL", 10)
     limits = LoginLimits(connect(RedisSettings(url=SecretStr("unix:///nowhere"))), SETTINGS)
     for number in range(100):
-        limits.count(f"192.0.2.{number}", "ann")
-    assert len(limits._local) <= 10
+        limits.count(f"192.0.2.{number}", f"ann{number}")
+        limits.give_back(f"192.0.2.{number}", f"ann{number}")
+        assert len(limits._local) <= 10

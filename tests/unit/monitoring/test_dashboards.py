@@ -31,7 +31,11 @@ FOREIGN = {
     "process_start_time_seconds": set(),
 }
 # Which version, and which part of the processes reaches Redis: here the single values count.
-NEITHER = {"jobresults_build_info", "jobresults_up_dependency"}
+NEITHER = {
+    "jobresults_build_info",
+    "jobresults_up_dependency",
+    "jobresults_worker_heartbeat_timestamp_seconds",  # moments are not added
+}
 OF_TARGETS = {"namespace", "job", "instance"}
 UNITS = {"short", "none", "s", "bytes", "percentunit", "reqps"}
 
