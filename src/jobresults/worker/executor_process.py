@@ -67,7 +67,7 @@ class ExecutorProcess:
         """Hand over jobs under their numbers. Never blocks: what the pipe does not hold goes out in
         `wait`.
         """
-        self._unsent += frame(pickle.dumps([(number, job.fields) for number, job in jobs]))
+        self._unsent += frame(pickle.dumps([(number, tuple(job)) for number, job in jobs]))
         self._flush()
 
     def wait(self, seconds: float) -> None:

@@ -145,7 +145,7 @@ def test_an_end_is_final(
 ) -> None:
     job_id = driver.end(state)
     row, events = driver.row(job_id), driver.events(job_id)
-    columns = [name for name in Claimed.__dataclass_fields__ if hasattr(row, name)]
+    columns = [name for name in Claimed._fields if hasattr(row, name)]
     assert write(driver, Claimed(**{name: getattr(row, name) for name in columns})) == state
     driver.cancel(job_id)
     running.extend_leases(driver.database, [(job_id, row.epoch)], 15)
