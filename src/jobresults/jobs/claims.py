@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     select,
     tuple_,
     update,
@@ -29,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from jobresults.database import Database
 from jobresults.jobs import events, outbox
 from jobresults.jobs.model import Identifier, job, job_event
-from jobresults.jobs.running import IS_DUE, Claimed, Fence
+from jobresults.jobs.running import IS_DUE, Claimed, Fence, once_found
 from jobresults.jobs.states import Event, State
 
 _CLAIMED = [*(job.c[name] for name in Claimed._fields if name != "calls_back"), outbox.CALLS_BACK]
@@ -85,6 +84,7 @@ def _on_sqlite() -> Executable:
         _claim()
         .where(
             tuple_(job.c.id, job.c.epoch).in_(fences),
+            IS_DUE,
             job.c.state == State.QUEUED,
             job.c.task.in_(select(name.c.value)),
         )
@@ -108,10 +108,11 @@ def _on_postgresql() -> Executable:
         .where(
             job.c.id == fence.c.id,
             job.c.epoch == fence.c.epoch,
-            # Not as the partial indexes say it. By statistics of a quiet hour few jobs are queued,
-            # and each claim would look through all that are, until they are counted anew.
-            literal_column("job.state || ''") == State.QUEUED,
-            job.c.task == func.any(bindparam("tasks", type_=ARRAY(Text))),
+            once_found(
+                IS_DUE,
+                job.c.state == State.QUEUED,
+                job.c.task == func.any(bindparam("tasks", type_=ARRAY(Text))),
+            ),
         )
         .returning(*_CLAIMED)
         .cte("claimed")
@@ -129,22 +130,17 @@ def _on_postgresql() -> Executable:
 
 
 def _claim() -> Update:
-    return (
-        update(job)
-        # Whoever can write to Redis cannot start a job before it is due.
-        .where(IS_DUE)
-        .values(
-            dispatched_at_ms=func.coalesce(job.c.dispatched_at_ms, bindparam("now_ms")),
-            turn=None,
-            limited_by=None,
-            state=State.RUNNING,
-            waiting_on=None,
-            attempt=job.c.attempt + 1,
-            worker=bindparam("holder"),
-            lease_until_ms=bindparam("until_ms"),
-            started_at_ms=bindparam("now_ms"),
-            progress_done=None,
-            progress_total=None,
-            progress_message=None,
-        )
+    return update(job).values(
+        dispatched_at_ms=func.coalesce(job.c.dispatched_at_ms, bindparam("now_ms")),
+        turn=None,
+        limited_by=None,
+        state=State.RUNNING,
+        waiting_on=None,
+        attempt=job.c.attempt + 1,
+        worker=bindparam("holder"),
+        lease_until_ms=bindparam("until_ms"),
+        started_at_ms=bindparam("now_ms"),
+        progress_done=None,
+        progress_total=None,
+        progress_message=None,
     )

@@ -22,7 +22,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     select,
     update,
 )
@@ -32,7 +31,7 @@ from jobresults.database import Database
 from jobresults.jobs import events, outbox, stored
 from jobresults.jobs.model import Identifier, job, job_event, stored_bytes
 from jobresults.jobs.prepared import Prepared
-from jobresults.jobs.running import Claimed, Fence
+from jobresults.jobs.running import Claimed, Fence, once_found
 from jobresults.jobs.states import Event, State
 
 Succeeded = tuple[Claimed, bytes]
@@ -108,22 +107,19 @@ def _succeed(
     result: ColumnElement[bytes],
     digest: ColumnElement[str],
 ) -> Update:
-    return (
-        update(job)
-        # One that was asked to cancel in time is canceled instead.
-        .where(job.c.cancel_requested_at_ms.is_(None))
-        .values(
-            state=State.SUCCEEDED,
-            waiting_on=None,
-            lease_until_ms=None,
-            ended_at_ms=now_ms,
-            expires_at_ms=now_ms + kept_ms,
-            result=result,
-            result_sha256=digest,
-        )
+    return update(job).values(
+        state=State.SUCCEEDED,
+        waiting_on=None,
+        lease_until_ms=None,
+        ended_at_ms=now_ms,
+        expires_at_ms=now_ms + kept_ms,
+        result=result,
+        result_sha256=digest,
     )
 
 
+# One that was asked to cancel in time is canceled instead.
+_IS_WANTED = job.c.cancel_requested_at_ms.is_(None)
 _NOW_MS = bindparam("now_ms", type_=BigInteger)
 _SUCCEED = Prepared(
     _succeed(
@@ -134,7 +130,8 @@ _SUCCEED = Prepared(
     ).where(
         job.c.id == bindparam("job_id"),
         job.c.epoch == bindparam("fence"),
-        job.c.state == literal_column(f"'{State.RUNNING}'"),
+        job.c.state == State.RUNNING,
+        _IS_WANTED,
     ),
     *("job_id", "fence", "now_ms", "bytes", "digest", "kept_ms"),
 )
@@ -177,8 +174,7 @@ def _done() -> Any:
         .where(
             job.c.id == ended.c.id,
             job.c.epoch == ended.c.epoch,
-            # Not as a partial index says it; see the claim.
-            literal_column("job.state || ''") == State.RUNNING,
+            once_found(job.c.state == State.RUNNING, _IS_WANTED),
         )
         .returning(
             job.c.id,
