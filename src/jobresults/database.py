@@ -63,7 +63,9 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(jobresults_write=True)
         self._now_ms = _clock_ms(engine.dialect.name)
-        self._read_clock = select(self._now_ms)
+        read_clock = select(self._now_ms)
+        literal = {"literal_binds": True}
+        self._read_clock = str(read_clock.compile(engine, compile_kwargs=literal))
         self._resting_until = 0.0
 
     @property
@@ -145,7 +147,7 @@ class Database:
 
     def read_clock_ms(self, connection: Connection) -> int:
         """The database's clock now, for all that one transaction writes."""
-        return int(connection.execute(self._read_clock).scalar_one())
+        return int(connection.exec_driver_sql(self._read_clock).scalar_one())
 
     def close(self) -> None:
         """Close all pooled connections."""

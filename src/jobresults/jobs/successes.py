@@ -67,17 +67,17 @@ def _on_sqlite(
         (item.id, item.epoch, now_ms, result, digest(result), item.result_ttl_seconds * 1000)
         for item, result in succeeded
     ]
-    savepoint = connection.begin_nested()
+    connection.exec_driver_sql("SAVEPOINT results")
     if _SUCCEED.execute(connection, rows) == len(rows):
-        savepoint.commit()
         written = list(succeeded)
     else:
-        savepoint.rollback()
+        connection.exec_driver_sql("ROLLBACK TO results")
         written = [
             one
             for one, row in zip(succeeded, rows, strict=True)
             if _SUCCEED.execute(connection, [row])
         ]
+    connection.exec_driver_sql("RELEASE results")
     sizes = {len(result): {"result_bytes": len(result)} for _, result in written}
     lines = [
         events.Entry(item.id, Event.SUCCEEDED, item.attempt, sizes[len(result)])
