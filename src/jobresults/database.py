@@ -154,8 +154,9 @@ class Database:
         self._engine.dispose()
 
 
-def open_database(settings: DatabaseSettings) -> Database:
-    """A pool for this process. Connects lazily.
+def open_database(settings: DatabaseSettings, *, plans_anew: bool = False) -> Database:
+    """A pool for this process. Connects lazily. `plans_anew`: for few statements of many rows each.
+    PostgreSQL would keep a plan made while a table was empty, and read all of it for minutes.
 
     Raises:
         ConfigurationError: `database.url` is missing, malformed or of another kind of database.
@@ -175,7 +176,8 @@ def open_database(settings: DatabaseSettings) -> Database:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": settings.connect_timeout_seconds,
-            "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds),
+            "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds)
+            + (" -c plan_cache_mode=force_custom_plan" if plans_anew else ""),
             "application_name": "jobresults",
             **_TCP,
         },
