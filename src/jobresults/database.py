@@ -176,9 +176,10 @@ def open_database(settings: DatabaseSettings, *, plans_anew: bool = False) -> Da
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": settings.connect_timeout_seconds,
-            "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds)
-            + (" -c plan_cache_mode=force_custom_plan" if plans_anew else ""),
+            "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds),
             "application_name": "jobresults",
+            # Not `plan_cache_mode`: that would also plan each check of a foreign key.
+            **({"prepare_threshold": None} if plans_anew else {}),
             **_TCP,
         },
     )
