@@ -134,7 +134,7 @@ class Service:
         found: dict[str, float] = {}
         for start in range(0, len(ids), _CHUNK):
             query = select(job.c.id, job.c.result).where(
-                job.c.id.in_(ids[start : start + _CHUNK]), job.c.state == "succeeded"
+                job.c.id.in_(ids[start : start + _CHUNK]), job.c.result.is_not(None)
             )
             with self.database.read() as connection:
                 found |= {row.id: float(row.result) for row in connection.execute(query)}

@@ -63,7 +63,9 @@ class Database:
         self._engine = engine
         self._writer = engine.execution_options(jobresults_write=True)
         self._now_ms = clock_ms(engine.dialect.name)
-        self._read_clock = select(self._now_ms)
+        read_clock = select(self._now_ms)
+        literal = {"literal_binds": True}
+        self._read_clock = str(read_clock.compile(engine, compile_kwargs=literal))
         self._resting_until = 0.0
 
     @property
@@ -145,15 +147,16 @@ class Database:
 
     def read_clock_ms(self, connection: Connection) -> int:
         """The database's clock now, for all that one transaction writes."""
-        return int(connection.execute(self._read_clock).scalar_one())
+        return int(connection.exec_driver_sql(self._read_clock).scalar_one())
 
     def close(self) -> None:
         """Close all pooled connections."""
         self._engine.dispose()
 
 
-def open_database(settings: DatabaseSettings) -> Database:
-    """A pool for this process. Connects lazily.
+def open_database(settings: DatabaseSettings, *, plans_anew: bool = False) -> Database:
+    """A pool for this process. Connects lazily. `plans_anew`: for few statements of many rows each.
+    PostgreSQL would keep a plan made while a table was empty, and read all of it for minutes.
 
     Raises:
         ConfigurationError: `database.url` is missing, malformed or of another kind of database.
@@ -175,6 +178,8 @@ def open_database(settings: DatabaseSettings) -> Database:
             "connect_timeout": settings.connect_timeout_seconds,
             "options": "-c statement_timeout={} -c lock_timeout={}".format(*milliseconds),
             "application_name": "jobresults",
+            # Not `plan_cache_mode`: that would also plan each check of a foreign key.
+            **({"prepare_threshold": None} if plans_anew else {}),
             **_TCP,
         },
     )

@@ -24,7 +24,7 @@ def test_row_28_rolling_deploy(bare_stack: Stack) -> None:
     """Row 28: an old worker parks a job whose task it does not know, and alerts; a new one runs it.
 
     Red with the stock worker: the job fails at import. Red without `job.task IN tasks` in
-    `running.claim`: a KeyError in the worker, and the job comes back to it with each lease.
+    `claims.claim`: a KeyError in the worker, and the job comes back to it with each lease.
     """
     old_modules = {"TASKS__MODULES": json.dumps(MODULES[:-1])}
     with running_worker(bare_stack, old_modules) as old:

@@ -12,7 +12,7 @@ from rq.utils import as_text
 from sqlalchemy import Row, select, update
 
 from jobresults.database import Database, metadata
-from jobresults.jobs import cancellation, lost_workers, outcome, reading, running
+from jobresults.jobs import cancellation, claims, lost_workers, outcome, reading, running
 from jobresults.jobs.catalog import Catalog, load_catalog
 from jobresults.jobs.dispatch import dispatch, queue_key
 from jobresults.jobs.model import job
@@ -89,7 +89,7 @@ class Driver:
     ) -> list[Claimed]:
         """Start those of the dispatches that are still good."""
         with self.database.write() as connection:
-            return running.claim(
+            return claims.claim(
                 self.database,
                 connection,
                 fences,

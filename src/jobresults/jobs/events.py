@@ -6,11 +6,17 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, bindparam, insert
 
 from jobresults.database import Database
 from jobresults.jobs.model import job_event
+from jobresults.jobs.prepared import Prepared
 from jobresults.jobs.states import Event
+
+_NAMES = ("job_id", "at_ms", "event", "attempt", "detail")
+_INSERT = Prepared(
+    insert(job_event).values({name: bindparam(name) for name in _NAMES}).inline(), *_NAMES
+)
 
 
 class Entry(NamedTuple):
@@ -32,18 +38,13 @@ def append(
     """Write entries within the caller's transaction, so that a timeline never tells what did not
     happen. `at_ms` is the database's clock where the caller has read it already.
     """
-    rows = [
-        {
-            "job_id": entry.job_id,
-            "event": entry.event.value,
-            "attempt": entry.attempt,
-            "detail": json.dumps(entry.detail) if entry.detail else "{}",
-        }
-        for entry in entries
-    ]
-    if not rows:
+    entries = list(entries)
+    if not entries:
         return
     if at_ms is None:
-        connection.execute(insert(job_event).values(at_ms=database.now_ms()), rows)
-    else:
-        connection.execute(insert(job_event), [{**row, "at_ms": at_ms} for row in rows])
+        at_ms = database.read_clock_ms(connection)
+    # Those of a batch often share one.
+    details = {id(entry.detail): entry.detail for entry in entries}
+    texts = {key: json.dumps(detail) for key, detail in details.items()}
+    rows = [(id_, at_ms, word.value, n, texts[id(detail)]) for id_, word, n, detail in entries]
+    _INSERT.execute(connection, rows)

@@ -5,17 +5,16 @@ All writes are compare-and-set on the epoch: a worker whose lease went to anothe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, select, update
 
 from jobresults.database import Database
-from jobresults.jobs import events, outbox, stored
+from jobresults.jobs import events, outbox, successes
 from jobresults.jobs.model import job
 from jobresults.jobs.running import Claimed, fenced
 from jobresults.jobs.states import TERMINAL, Event, State, WaitingOn
@@ -78,17 +77,14 @@ def record(
     one that was fenced out: its lease went to another, and nothing was written.
     """
     succeeded = [(item, end.result) for item, end in endings if end.result is not None]
-    if len(succeeded) > 1 and _succeed_all(database, connection, succeeded, now_ms):
-        done = Recorded(State.SUCCEEDED, now_ms)
-        rest = iter(
-            [
-                _record_one(database, connection, settings, item, end, now_ms)
-                for item, end in endings
-                if end.result is None
-            ]
-        )
-        return [done if end.result is not None else next(rest) for _, end in endings]
-    return [_record_one(database, connection, settings, item, end, now_ms) for item, end in endings]
+    written = successes.record(database, connection, succeeded, now_ms)
+    done = Recorded(State.SUCCEEDED, now_ms)
+    return [
+        done
+        if end.result is not None and item.fence in written
+        else _record_one(database, connection, settings, item, end, now_ms)
+        for item, end in endings
+    ]
 
 
 def _record_one(
@@ -99,11 +95,8 @@ def _record_one(
     ending: Ending,
     now_ms: int,
 ) -> Recorded | None:
-    if ending.result is not None:
-        written = _succeed_all(database, connection, [(item, ending.result)], now_ms)
-        if written:
-            return Recorded(State.SUCCEEDED, now_ms)
-    elif ending.error is not None:
+    """Whatever is no success, or could not be recorded as one."""
+    if ending.error is not None:
         recorded = _fail(database, connection, settings, item, ending, now_ms)
         if recorded is not None:
             return recorded
@@ -112,71 +105,6 @@ def _record_one(
     ):
         return Recorded(State.QUEUED)
     return _cancel_if_requested(database, connection, item, now_ms) or _already(connection, item)
-
-
-_SUCCEED = (
-    update(job)
-    .where(
-        job.c.id == bindparam("job_id"),
-        job.c.epoch == bindparam("fence"),
-        job.c.state == State.RUNNING,
-        # One that was asked to cancel in time is canceled instead.
-        job.c.cancel_requested_at_ms.is_(None),
-    )
-    .values(
-        state=State.SUCCEEDED,
-        waiting_on=None,
-        lease_until_ms=None,
-        ended_at_ms=bindparam("now_ms"),
-        expires_at_ms=bindparam("until_ms"),
-        result=bindparam("bytes"),
-        result_sha256=bindparam("digest"),
-    )
-)
-
-
-def _succeed_all(
-    database: Database,
-    connection: Connection,
-    succeeded: Sequence[tuple[Claimed, bytes]],
-    now_ms: int,
-) -> bool:
-    """Record all of these results, or none: False if one of the jobs is not its worker's any more,
-    or is to be canceled.
-    """
-    savepoint = connection.begin_nested() if len(succeeded) > 1 else None
-    written = connection.execute(
-        _SUCCEED,
-        [
-            {
-                "job_id": item.id,
-                "fence": item.epoch,
-                "now_ms": now_ms,
-                "until_ms": now_ms + item.result_ttl_seconds * 1000,
-                "bytes": result,
-                "digest": digest(result),
-            }
-            for item, result in succeeded
-        ],
-    ).rowcount
-    if written != len(succeeded):
-        if savepoint is not None:
-            savepoint.rollback()
-        return False
-    if savepoint is not None:
-        savepoint.commit()
-    events.append(
-        database,
-        connection,
-        [
-            events.Entry(item.id, Event.SUCCEEDED, item.attempt, {"result_bytes": len(result)})
-            for item, result in succeeded
-        ],
-        at_ms=now_ms,
-    )
-    outbox.add(connection, [item.id for item, _ in succeeded if item.calls_back])
-    stored.change(connection, [(item.client, len(result)) for item, result in succeeded])
-    return True
 
 
 def _fail(
@@ -246,11 +174,6 @@ def _requeue(
 def is_tried_again(item: Claimed, error: JobError) -> bool:
     """Whether an attempt that failed so has another one after it."""
     return error.retryable and item.attempt < item.max_attempts
-
-
-def digest(result: bytes) -> str:
-    """SHA-256 of a result, which is its ETag."""
-    return hashlib.sha256(result).hexdigest()
 
 
 def backoff_seconds(settings: JobsSettings, attempt: int) -> float:

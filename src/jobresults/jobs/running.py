@@ -1,4 +1,5 @@
-"""What a worker does to the ledger while it runs jobs: claims, heartbeats, progress, log lines.
+"""What a worker does to the ledger while it runs jobs: heartbeats, progress, log lines, jobs given
+back.
 
 Every write names the epoch it was dispatched with: a worker whose lease went to another changes
 nothing. Functions that take a connection write within the caller's transaction: nothing may be
@@ -9,13 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from operator import attrgetter
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    false,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from jobresults.database import Database
-from jobresults.jobs import events, outbox
+from jobresults.jobs import events
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.model import job, job_log
 from jobresults.jobs.states import Event, State, WaitingOn
@@ -31,8 +42,7 @@ PARK_MS = 30_000
 Fence = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A job this worker may run now, until its lease is over."""
 
     id: str
@@ -63,11 +73,6 @@ class Claimed:
         return self.id, self.epoch
 
     @property
-    def fields(self) -> tuple[Any, ...]:
-        """What makes an equal one, in order; costs less to pickle."""
-        return _fields(self)
-
-    @property
     def trace(self) -> TraceContext | None:
         """The span that handed it in."""
         return trace_context.parse(self.traceparent, self.tracestate)
@@ -84,9 +89,6 @@ class Claimed:
             "trace_id": trace_context.trace_id_of(self.traceparent),
             "attempt": self.attempt,
         }
-
-
-_fields = attrgetter(*Claimed.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -109,39 +111,9 @@ class Progress:
     event: bool = False
 
 
-# Handed over, or held for its turn, which a worker may take as well.
-_is_due = job.c.dispatched_at_ms.is_not(None) | job.c.turn.is_not(None)
-_CLAIMED = [
-    *(job.c[name] for name in Claimed.__dataclass_fields__ if name != "calls_back"),
-    outbox.CALLS_BACK,
-]
-# Built once, for building it anew took longer than running it.
-_CLAIM = (
-    update(job)
-    .where(
-        job.c.id.in_(bindparam("ids", expanding=True)),
-        tuple_(job.c.id, job.c.epoch).in_(bindparam("fences", expanding=True)),
-        job.c.state == State.QUEUED,
-        # Whoever can write to Redis cannot start a job before it is due.
-        _is_due,
-        job.c.task.in_(bindparam("tasks", expanding=True)),
-    )
-    .values(
-        dispatched_at_ms=func.coalesce(job.c.dispatched_at_ms, bindparam("now_ms")),
-        turn=None,
-        limited_by=None,
-        state=State.RUNNING,
-        waiting_on=None,
-        attempt=job.c.attempt + 1,
-        worker=bindparam("holder"),
-        lease_until_ms=bindparam("until_ms"),
-        started_at_ms=bindparam("now_ms"),
-        progress_done=None,
-        progress_total=None,
-        progress_message=None,
-    )
-    .returning(*_CLAIMED)
-)
+# Handed over, or held for its turn, which a worker may take as well. Whoever can write to Redis
+# cannot start a job before it is due.
+IS_DUE = job.c.dispatched_at_ms.is_not(None) | job.c.turn.is_not(None)
 _PROGRESS = (
     update(job)
     .where(
@@ -168,42 +140,12 @@ def among(fences: Collection[Fence]) -> ColumnElement[bool]:
     return job.c.id.in_(ids) & tuple_(job.c.id, job.c.epoch).in_(list(fences))
 
 
-def claim(
-    database: Database,
-    connection: Connection,
-    fences: Sequence[Fence],
-    *,
-    worker: str,
-    lease_seconds: float,
-    tasks: Collection[str],
-    now_ms: int,
-) -> list[Claimed]:
-    """Take dispatched jobs: compare-and-set from queued to running, in the order given. A dispatch
-    that is superseded, or whose task is not among `tasks`, gives nothing.
+def once_found(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of rows that are found by their ids. PostgreSQL is not to search by these conditions: going
+    by statistics of a quiet hour it takes few jobs to be queued, or to be of a task, and looks
+    through the whole of a backlog.
     """
-    rows = connection.execute(
-        _CLAIM,
-        {
-            "ids": [job_id for job_id, _ in fences],
-            "fences": fences,
-            "tasks": tasks,
-            "holder": worker,
-            "until_ms": now_ms + round(lease_seconds * 1000),
-            "now_ms": now_ms,
-        },
-    ).all()
-    claimed = {found.fence: found for found in (Claimed(*row) for row in rows)}
-    detail = {"worker": worker}
-    events.append(
-        database,
-        connection,
-        [
-            events.Entry(found.id, Event.STARTED, found.attempt, detail)
-            for found in claimed.values()
-        ],
-        at_ms=now_ms,
-    )
-    return [claimed[fence] for fence in dict.fromkeys(fences) if fence in claimed]
+    return func.coalesce(and_(*conditions), false())
 
 
 def park_unknown(
@@ -217,7 +159,7 @@ def park_unknown(
         .where(
             among(fences),
             job.c.state == State.QUEUED,
-            _is_due,
+            IS_DUE,
             job.c.task.not_in(tasks),
         )
         .values(

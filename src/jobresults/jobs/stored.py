@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from jobresults.database import Database
 from jobresults.jobs.model import stored_bytes
+from jobresults.jobs.prepared import Prepared
 
-_INSERT = insert(stored_bytes)
+_INSERT = Prepared(
+    insert(stored_bytes).values(client=bindparam("client"), bytes=bindparam("bytes")).inline(),
+    *("client", "bytes"),
+)
 
 
 def change(connection: Connection, sizes: Iterable[tuple[str, int]]) -> None:
@@ -21,9 +25,7 @@ def change(connection: Connection, sizes: Iterable[tuple[str, int]]) -> None:
     totals: dict[str, int] = {}
     for client, size_bytes in sizes:
         totals[client] = totals.get(client, 0) + size_bytes
-    if totals:
-        rows = [{"client": client, "bytes": total} for client, total in totals.items()]
-        connection.execute(_INSERT, rows)
+    _INSERT.execute(connection, list(totals.items()))
 
 
 def of_client(database: Database, client: str) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from jobresults.database import Database
-from jobresults.jobs import concurrency, running, turns
+from jobresults.jobs import claims, concurrency, running, turns
 from jobresults.jobs.concurrency import Concurrency
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.running import Claimed, Fence
@@ -101,7 +101,7 @@ class Admission:
             allowed = concurrency.sift(self._database, connection, self._limits, fences, now_ms)
         if not allowed:
             return
-        admitted.begun = running.claim(
+        admitted.begun = claims.claim(
             self._database,
             connection,
             list(allowed),

@@ -73,7 +73,7 @@ class Executor:
                     if not self._board.begin(number):
                         continue
                     left -= 1
-                    if not self._run(number, Claimed(*fields)) or left <= 0:
+                    if not self._run(number, Claimed._make(fields)) or left <= 0:
                         left = 0
                         break
             status = 0
@@ -98,7 +98,7 @@ class Executor:
         return fit and self._is_clean()
 
     def _run_isolated(self, number: int, job: Claimed) -> bool:
-        process = self._isolation.start(pickle.dumps((number, job.fields)))
+        process = self._isolation.start(pickle.dumps((number, tuple(job))))
         self._board.child_pid = process.pid
         died = self._isolation.finish(process)
         self._board.child_pid = 0
@@ -116,7 +116,7 @@ class Executor:
                 message = read_frame(stream)
             if message is not None:
                 number, fields = pickle.loads(message)  # nosec B301  # noqa: S301 - from our own parent
-                job = Claimed(*fields)
+                job = Claimed._make(fields)
                 report = Report(self._reports, number, self._board.begun_at_seconds)
                 self._attempt(self._catalog.get(job.task), number, job, report)
                 self._board.report(number)

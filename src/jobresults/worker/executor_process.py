@@ -20,7 +20,7 @@ from jobresults.telemetry.sentry import Draft
 from jobresults.worker import executor, report
 from jobresults.worker.board import Board
 from jobresults.worker.frames import FrameBuffer, frame
-from jobresults.worker.guard import Guard, kill_group
+from jobresults.worker.guard import Guard, kill_group, lead_group
 
 _READ_BYTES = 1 << 20
 _LEAVING_SECONDS = 1.0
@@ -54,6 +54,7 @@ class ExecutorProcess:
             executor.Executor(catalog, settings, jobs, reports_write, self.board).serve(
                 supervisor_pid
             )
+        lead_group(self.pid)
         os.close(jobs_read)
         os.close(reports_write)
         os.set_blocking(self._jobs, False)
@@ -67,7 +68,7 @@ class ExecutorProcess:
         """Hand over jobs under their numbers. Never blocks: what the pipe does not hold goes out in
         `wait`.
         """
-        self._unsent += frame(pickle.dumps([(number, job.fields) for number, job in jobs]))
+        self._unsent += frame(pickle.dumps([(number, tuple(job)) for number, job in jobs]))
         self._flush()
 
     def wait(self, seconds: float) -> None:

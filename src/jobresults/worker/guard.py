@@ -61,6 +61,14 @@ class Guard:
         self._process.wait()
 
 
+def lead_group(pid: int) -> None:
+    """Make a child just forked the leader of a group of its own. It does so itself as well:
+    whoever comes first, there is a group before anybody kills it.
+    """
+    with suppress(ProcessLookupError, PermissionError):  # it has left
+        os.setpgid(pid, pid)
+
+
 def kill_group(pid: int) -> None:
     """SIGKILL for a process and for all it has started."""
     with suppress(ProcessLookupError, PermissionError):  # gone, and maybe another's by now

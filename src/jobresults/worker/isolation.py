@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from jobresults.worker.frames import frame
-from jobresults.worker.guard import kill_group
+from jobresults.worker.guard import kill_group, lead_group
 
 DONE = b"."
 # A process that was killed may leave the channel open, in the hands of what its job has started.
@@ -92,5 +92,6 @@ class Isolation:
         if pid == 0:
             ours.close()  # or its end, that of the executor, is never seen
             self._serve(executor_pid, theirs)
+        lead_group(pid)
         theirs.close()
         return IsolatedProcess(pid, ours)

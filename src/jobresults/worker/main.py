@@ -55,7 +55,7 @@ def _make_worker(
     """A worker, once Redis and the ledger answer: both may start later than we do. None if we were
     told to stop meanwhile.
     """
-    database = open_database(settings.database)
+    database = open_database(settings.database, plans_anew=True)
     redis = connect(settings.redis)
     schema = SchemaWatch(database)
     while not stop.is_set:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobresults.database import Database
-from jobresults.jobs import outcome, running, turns
+from jobresults.jobs import outcome, running, successes, turns
 from jobresults.jobs.dispatch import Dispatch
 from jobresults.jobs.outcome import Recorded
 from jobresults.jobs.reading import JobRecord
@@ -111,7 +111,7 @@ class Settlement:
             progress_total=progress.total,
             progress_message=progress.message,
             result=result,
-            result_sha256=None if result is None else outcome.digest(result),
+            result_sha256=None if result is None else successes.digest(result),
             error=recorded.error,
             traceback=attempt.ending.traceback if attempt.ending is not None else None,
             request_id=job.request_id,

@@ -128,8 +128,8 @@ def test_a_worker_told_to_stop_gives_back_what_has_not_begun(
 def test_an_executor_that_does_not_begin_is_replaced(
     attempts: Attempts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobresults.worker.attempts._BEGIN_SECONDS", 0.2)
-    os.kill(attempts._executor.pid, signal.SIGSTOP)
+    monkeypatch.setattr("jobresults.worker.attempts._BEGIN_SECONDS", 1.0)
+    os.kill(attempts._executor.pid, signal.SIGSTOP)  # maybe before it leads its own group
     attempts.begin([claimed("one", value=1)])
     until(attempts, lambda: ended(attempts), "a fresh one has run it")
     assert ended(attempts) == {"one": Ending(result=b"1")}
