@@ -1,6 +1,8 @@
 # Everything a contributor or a build server runs. Works with GNU make >= 3.81.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# Some images of Python set it. Each of the thousand processes of `make test` would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install demo up check fix test test-faults rehearsal stock-faults soak fuzz bench rules dashboards pictures recording image image-base image-test image-reproducible image-push compose-base compose-test manifests secrets deploy smoke rollback release lock
 
 VENV := .venv

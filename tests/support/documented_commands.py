@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -231,6 +232,7 @@ def _kubectl(arguments: list[str]) -> None:
         check(after)
 
 
+@cache
 def _objects() -> set[tuple[str, str]]:
     """Kind and name of each Kubernetes object."""
     return {
