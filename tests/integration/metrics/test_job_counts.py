@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -187,7 +186,7 @@ def test_a_job_is_late_by_what_is_aimed_at_for_its_queue(driver: Driver) -> None
     for queue in (DEFAULT, "unserved"):
         for waited_seconds in (29, 31, 899, 901):
             due_at_ms = claimed.started_at_ms - waited_seconds * 1000
-            tally.begun([replace(claimed, queue=queue, due_at_ms=due_at_ms)])
+            tally.begun([claimed._replace(queue=queue, due_at_ms=due_at_ms)])
     after = collected(metrics.JOB_STARTS_LATE)
     assert after.rise(before, "jobresults_job_starts_late_total") == {
         (DEFAULT,): 3,

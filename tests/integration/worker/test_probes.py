@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,8 +55,16 @@ def silent_seconds(port: int) -> float:
     return float(probe(port, "live").json()["silent_seconds"])
 
 
-def beats_after(port: int, silence_seconds: float) -> bool:
-    return silent_seconds(port) < silence_seconds
+def next_beat(port: int) -> Callable[[], bool]:
+    """Whether it has beaten between two looks: then its silence is shorter than before."""
+    last = silent_seconds(port)
+
+    def look() -> bool:
+        nonlocal last
+        before, last = last, silent_seconds(port)
+        return last < before
+
+    return look
 
 
 @KINDS
@@ -77,7 +84,7 @@ def test_a_process_is_ready_with_its_schema_and_alive_without_its_stores(
     with behind.redis.stopped():
         says(process, "Redis does not answer")
         for _ in range(3):  # its loop turns
-            eventually(partial(beats_after, port, silent_seconds(port)), "it beats again")
+            eventually(next_beat(port), "it beats again")
     assert process.stop() == 0
 
 
